@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *e, int code, const char *format, ...)
+{
+    if (!e)
+        return code;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->text, sizeof(e->text), format, args);
+    va_end(args);
+    return code;
+}
+
+int err_wrap(struct err *e, int code, const char *format, ...)
+{
+    if (!e)
+        return code;
+    char inner[ERR_TEXT_MAX];
+    memcpy(inner, e->text, sizeof(inner));
+    va_list args;
+    va_start(args, format);
+    int used = vsnprintf(e->text, sizeof(e->text), format, args);
+    va_end(args);
+    if (used < 0 || (size_t)used >= sizeof(e->text))
+        return code;
+    snprintf(e->text + used, sizeof(e->text) - (size_t)used, ": %s", inner);
+    return code;
+}

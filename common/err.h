@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Error sentences.
+ *
+ * The sign of an int is the rule everywhere: 0 done; > 0 a named condition that the caller must
+ * handle and never forwards; < 0 a -errno, fatal to the object, forwarded unchanged. Edges that a
+ * person meets (configuration, TLS, key service, command line) also fill one sentence, wrapped
+ * outward: "client bob: key pool: 3 of 4 links in step, charlie is not".
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define ERR_TEXT_MAX 768
+
+#define must_check __attribute__((warn_unused_result))
+
+/* One sentence for a person; empty when nothing went wrong. */
+struct err {
+    char text[ERR_TEXT_MAX];
+};
+
+/* Writes the sentence and returns `code` unchanged, so that `return err_set(e, -EINVAL, ...)` reads
+ * well. `e` may be NULL: then only the code is passed on. */
+int err_set(struct err *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Puts "<context>: " before the sentence and returns `code` unchanged. */
+int err_wrap(struct err *e, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
