@@ -2,7 +2,7 @@
 /* One end of a connection of any exchange: hello first, then only legal message types, pings when it
  * is silent, closed when it stays silent.
  *
- * An exchange (fed, vault, kme, qkd, ctl) is a table; both ends run this one machine. It decodes the
+ * An exchange (fed, vault, pool, kme, qkd, ctl) is a table; both ends run this one machine. It decodes the
  * frame for its owner and answers pings itself. It never closes a connection: it tells the owner why
  * to, who closes it with update_close().
  */
@@ -34,7 +34,11 @@ struct exchange {
     uint64_t hello_ms;  /* the peer's hello must come within this time */
     uint64_t ping_ms;   /* silence after which a ping is sent; NEVER_MS for none */
     uint64_t silent_ms; /* silence after which the link is dead; NEVER_MS for none */
+    bool hello_repeats; /* the hello types may come again later (ctl: every pair is one) */
 };
+
+/* Bytes of the largest body that `from` may send: for EFFECT_LIMIT once its hello was accepted. */
+size_t exchange_body_max(const struct exchange *x, enum link_side from);
 
 enum link_condition {
     LINK_E_VIOLATION = 1, /* the peer broke the rules: close, count */
@@ -54,8 +58,10 @@ void link_init(
     struct link *l, const struct exchange *exchange, enum link_side side, uint64_t now_ms);
 
 /* One frame from the peer (event->kind == EVENT_FRAME). 0 with *message set: a legal message of
- * event->frame.type for the owner, valid until the arena is reset; 0 with *message NULL: was for the
- * link itself (an answer may have been put into `u`). > 0 enum link_condition with a sentence. */
+ * event->frame.type for the owner, valid until the arena is reset and for this step only, because its
+ * `bytes` fields lie in the frame's own body (wiping them wipes the frame); 0 with *message NULL: was
+ * for the link itself (an answer may have been put into `u`). > 0 enum link_condition with a
+ * sentence; -ENOMEM. */
 int link_frame(struct link *l, const struct event *event, struct arena *a, struct update *u,
     ProtobufCMessage **message, struct err *e) must_check;
 
@@ -71,4 +77,7 @@ uint64_t link_deadline_ms(const struct link *l);
 
 /* Packs and queues a message. */
 int link_send(
+    struct update *u, uint32_t conn, uint16_t type, const ProtobufCMessage *message) must_check;
+/* The same for a message that holds key bytes: the packed body is wiped once it is sent. */
+int link_send_secret(
     struct update *u, uint32_t conn, uint16_t type, const ProtobufCMessage *message) must_check;
