@@ -282,8 +282,9 @@ static bool compare_with_protobuf_c(
 static void mutated_frames_are_read_as_protobuf_c_reads_them_or_refused(void **state)
 {
     static const uint8_t seed[] =
-        "\x0a\x03run\x10\x09\x1a\x02hh\x2a\x1b\x0a\x04task\x12\x03qnn\x18\x2a"
-        "\x20\x10\x42\x09\x0a\x02lr\x11\x00\x00\x00\x30\x07\x38\x50";
+        "\x0a\x03run\x10\x09\x1a\x02hh\x2a\x1e\x0a\x04task\x12\x03qnn\x18\x2a"
+        "\x20\x10\x42\x0d\x0a\x02lr\x11\x00\x00\x00\x00\x00\x00\xa9\x3f"
+        "\x30\x07\x38\x50";
     uint64_t x = 88172645463325252u;
     uint8_t body[sizeof(seed)];
     int accepted = 0;
