@@ -6,7 +6,7 @@
  * times and key levels; never a key, a single update or a loss.
  *
  * Connections: clients (ROLE_CLIENT, the site name from the certificate) speak the fed exchange;
- * operators (ROLE_CTL) the ctl exchange with verbs status, rounds, run-start, run-stop, drain,
+ * operators (ROLE_CTL) the ctl exchange with verbs status, rounds, sum, run-start, run-stop, drain,
  * evaluation, metrics.
  */
 #pragma once
@@ -23,8 +23,9 @@ struct aggregator_deadlines {
     uint64_t ready_ms;
     uint64_t confirm_ms;
     uint64_t locked_ms;
-    uint64_t upload_ms; /* base; 8 bits per word-bit at 1 Mbit/s are added */
+    uint64_t upload_ms; /* after the last progress; one upload at 1 Mbit/s is added */
     uint64_t wait_key_ms;
+    uint64_t done_ms;
 };
 
 struct aggregator_config {
@@ -34,8 +35,9 @@ struct aggregator_config {
     uint32_t min_clients; /* K_min of the run, >= 3 */
     uint32_t wait_ms;     /* after min_clients are there: time for the others to join */
     uint64_t rounds;
-    bool start_auto;
-    uint32_t attempts_max;     /* per round, then SKIP */
+    bool start_auto;           /* begin a run if the store has never had one */
+    bool exit_when_done;       /* EFFECT_STOP once the run has ended */
+    uint32_t attempts_max;     /* per round, then SKIP; 0: default */
     const Fed__Params *params; /* kept until free */
     const double *model;       /* first model, `params->parameters` doubles; kept until free */
     struct aggregator_deadlines deadlines;
@@ -51,8 +53,13 @@ int aggregator_step(
     struct aggregator *a, const struct event *event, struct update *update) must_check;
 uint64_t aggregator_deadline_ms(const struct aggregator *a);
 
+/* From the next step on no round is opened and no new attempt made; EFFECT_STOP comes when what is
+ * under way has ended, by its deadline at the latest. The verb `drain` does the same. */
+void aggregator_drain(struct aggregator *a);
+
 /* ---- queries, for the simulator's invariants and for tests ---- */
 struct aggregator_view {
+    const char *phase; /* a constant */
     uint64_t round;
     uint64_t attempt;
     uint64_t rounds_summed;

@@ -23,7 +23,9 @@ enum store_outcome { STORE_ABORTED, STORE_SKIPPED, STORE_SUMMED };
 
 struct store_high {
     uint8_t stream[FED_STREAM_BYTES];
-    uint64_t high; /* max of cursors reported and ends ever proposed */
+    uint64_t high;  /* max of cursors reported and ends proposed; lowered only to what both ends of
+                       the pair, having refused the last proposal, report (server/high.h) */
+    uint64_t burnt; /* max of cursors reported and ends known to be burnt: never lowered */
 };
 
 /* The last durable state, as loaded after a start. */
@@ -58,6 +60,19 @@ struct store_round {
     const char *sites;  /* comma-separated participants, borrowed */
 };
 
+/* A published sum, kept for clients that come back with its outbox, and for audits. */
+struct store_published {
+    uint64_t round;
+    uint64_t attempt;
+    uint32_t participants;
+    uint8_t base_hash[SHA256_BYTES];
+    uint8_t model_hash[SHA256_BYTES];
+    uint8_t digest[SHA256_BYTES];
+    struct blob *sum; /* owned: packed words, canaries included */
+    char *sites;      /* owned: comma-separated participants */
+};
+void store_published_deinit(struct store_published *p);
+
 struct store;
 
 struct store_ops {
@@ -83,6 +98,16 @@ struct store_ops {
     char *(*rounds_json)(struct store *s, uint64_t first);
     /* Path of the newest checkpoint, borrowed; NULL before the first. */
     const char *(*checkpoint)(struct store *s);
+
+    /* ---- optional: NULL in a store that does not keep them ---- */
+
+    /* The sum of an attempt (or of a round of the current run, with attempt 0). 0 with *out owned by
+     * the caller, or -ENOENT if it is not known or not kept any more. */
+    int (*published)(
+        struct store *s, uint64_t attempt, uint64_t round, struct store_published *out);
+    /* JSON text of the current run's newest evaluations, [{round, loss, accuracy}], owned by the
+     * caller. */
+    char *(*evaluations_json)(struct store *s);
 };
 
 struct store {
