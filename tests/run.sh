@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what the tests need, builds, runs every test that gates a change and ends with
+# "N passed, N failed, N skipped". Under ten minutes on two cores.
+#
+#   tests/run.sh [--fast]     --fast: without sanitizers, valgrind, lint and end-to-end tests
+set -uo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=deploy/packages.sh
+. deploy/packages.sh
+
+fast=false
+[ "${1:-}" = --fast ] && fast=true
+
+passed=0 failed=0 skipped=0
+started=$SECONDS
+
+say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+finish() {
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+# stage NAME COMMAND...: a check that is not a meson test; 77 means skipped.
+stage() {
+    local name=$1 log
+    shift
+    log=$(mktemp)
+    say "$name"
+    "$@" >"$log" 2>&1
+    case $? in
+    0) passed=$((passed + 1)) && tail -n 1 "$log" ;;
+    77) skipped=$((skipped + 1)) && echo "skipped: $(tail -n 1 "$log")" ;;
+    *) failed=$((failed + 1)) && echo "FAILED: $name" && tail -n 60 "$log" ;;
+    esac
+    rm -f "$log"
+}
+
+setup() { # DIR MESON-OPTION...
+    local dir=$1
+    shift
+    if [ -d "$dir/meson-private" ]; then
+        meson configure "$dir" "$@" >/dev/null
+    else
+        meson setup "$dir" "$@" >/dev/null
+    fi && ninja -C "$dir" -k 0 | tail -n 40
+    return "${PIPESTATUS[0]}"
+}
+
+# meson_suite NAME DIR MESON-TEST-OPTION...: counts the tests of one run.
+meson_suite() {
+    local name=$1 dir=$2 results
+    shift 2
+    say "$name"
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
+    results=$dir/meson-logs/testlog.json
+    [ -f "$results" ] || { failed=$((failed + 1)) && return; }
+    read -r p f s < <(jq -rs '[
+        ([.[] | select(.result == "OK" or .result == "EXPECTEDFAIL")] | length),
+        ([.[] | select(.result | IN("OK", "EXPECTEDFAIL", "SKIP") | not)] | length),
+        ([.[] | select(.result == "SKIP")] | length)] | @tsv' "$results")
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    rm -f "$results"
+}
+
+need_packages $QFL_BUILD_PACKAGES $QFL_TEST_PACKAGES || {
+    failed=1
+    finish
+}
+
+say "build"
+setup build/check -Dtest_hooks=true || {
+    failed=1
+    finish
+}
+meson_suite "unit, simulation, end to end" build/check $($fast && echo --no-suite e2e)
+
+if ! $fast; then
+    stage "format" tests/lint/format.sh
+    stage "clang-tidy" tests/lint/tidy.sh build/check
+    say "build with sanitizers"
+    if CC=clang setup build/sanitize -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dtest_hooks=true; then
+        meson_suite "sanitizers" build/sanitize --no-suite e2e --no-suite sim --timeout-multiplier 4
+    else
+        failed=$((failed + 1))
+    fi
+    stage "valgrind" tests/lint/valgrind.sh build/check
+fi
+finish
