@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keys: what the key pool of a site holds, per peer and stream. */
+#include "deploy/ctl/options.h"
+#include "deploy/ctl/reach.h"
+#include "deploy/ctl/term.h"
+#include "deploy/ctl/verb.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+static void print_stream(const json_t *s)
+{
+    static const char *const columns[] = {
+        "ingested_bits", "available_bits", "reserved_bits", "used_bits", "wasted_bits"};
+    printf("    %-8s", reach_text(s, "purpose"));
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        char bits[TERM_TEXT];
+        printf(" %14s", term_bits(bits, reach_number(s, columns[i])));
+    }
+    putchar('\n');
+}
+
+static void print_keys(const json_t *keys)
+{
+    printf("key pool of %s\n", reach_text(keys, "site"));
+    size_t i;
+    const json_t *peer;
+    json_array_foreach(json_object_get(keys, "peers"), i, peer)
+    {
+        printf("  %s: %s%s%s\n", reach_text(peer, "peer"), reach_text(peer, "state"),
+            json_is_true(json_object_get(peer, "simulated")) ? "  SIMULATED " : "  ",
+            reach_text(peer, "source"));
+        printf("    %-8s %14s %14s %14s %14s %14s\n", "stream", "ingested", "available", "reserved",
+            "used", "wasted");
+        size_t k;
+        const json_t *stream;
+        json_array_foreach(json_object_get(peer, "streams"), k, stream) print_stream(stream);
+    }
+}
+
+static int ask_keys(int argc, char **argv, const char *verb, struct err *e)
+{
+    const char *control = REACH_KEYPOOL;
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .value = &control},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    int r = options_parse(specs, argc, argv, &operands, e);
+    if (r != 0)
+        return r;
+    json_t *keys = NULL;
+    r = reach(control, verb, NULL, &keys, e);
+    if (r != 0)
+        return r;
+    if (json)
+        reach_print(keys);
+    else
+        print_keys(keys);
+    json_decref(keys);
+    return EX_OK;
+}
+
+static int show_keys(int argc, char **argv, struct err *e)
+{
+    return ask_keys(argc, argv, "keys", e);
+}
+
+const struct verb verbs_keys[] = {
+    {"keys", "[--control SOCKET] [--json]",
+        "the key pool's streams: ingested, available, reserved, used, wasted", show_keys},
+    {0},
+};

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A whole federation on this machine: every process real, TLS on, keys labelled SIMULATED.
+#
+#   deploy/demo.sh [--clients N] [--task NAME] [--rounds N] [--q Q] [--split NAME] [--data DIR]
+#                  [--seed N] [--json FILE] [--keep]
+#
+# Installs the packages it needs, builds with test_hooks (so that the published sums can be compared
+# with the clients' own integers; never done in packages), trains, prints a summary, exits 0 and
+# leaves nothing running. --keep leaves it running and prints where to look.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+cd "$here"
+# shellcheck source=deploy/packages.sh
+. deploy/packages.sh
+# shellcheck source=deploy/federation.sh
+. deploy/federation.sh
+
+usage() {
+    sed -n '3,12s/^# \{0,1\}//p' "$0"
+    exit "${1:-0}"
+}
+
+clients=4 task=entanglement rounds='' q='' split='' seed=1 json='' keep=false
+data=${QFL_DATA:-}
+while [ $# -gt 0 ]; do
+    case $1 in
+    --clients | --task | --rounds | --q | --split | --data | --seed | --json)
+        [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2 && exit 64; }
+        printf -v "${1#--}" '%s' "$2"
+        shift 2
+        ;;
+    --keep) keep=true && shift ;;
+    --help) usage ;;
+    *) echo "demo.sh: unknown option $1" >&2 && usage 64 >&2 ;;
+    esac
+done
+[[ $clients =~ ^[0-9]+$ ]] && [ "$clients" -ge 3 ] && [ "$clients" -le 32 ] || {
+    echo "demo.sh: --clients takes a number from 3 to 32: with two, each would know the other's update" >&2
+    exit 64
+}
+[ -z "$json" ] || json=$(realpath -m "$json")
+[ -z "$data" ] || data=$(realpath "$data")
+
+need_packages $QFL_BUILD_PACKAGES $QFL_DEMO_PACKAGES
+started=$(date +%s)
+build=${QFL_BUILD:-$here/build/demo}
+if [ -z "${QFL_BUILD:-}" ]; then
+    echo "building with test_hooks (for the comparison of the sums; packages are built without)"
+    [ -d "$build/meson-private" ] || meson setup "$build" -Dtest_hooks=true --buildtype=release >/dev/null
+    ninja -C "$build" >"$build/demo-build.log" 2>&1 || { tail -n 40 "$build/demo-build.log" && exit 70; }
+fi
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/qfl-demo.XXXXXX")
+federation_init "$dir" "$build"
+trap 'status=$?; if $keep && [ $status -eq 0 ]; then :; else federation_stop; rm -rf "$dir"; fi' EXIT
+trap 'exit 130' INT TERM
+
+federation_configure "$clients" "$task" "$rounds" "$q" "$split" "$seed" "$data"
+echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED"
+federation_start
+federation_follow
+federation_summary "$started" >"$dir/summary.json"
+federation_print_summary "$dir/summary.json"
+[ -z "$json" ] || cp "$dir/summary.json" "$json"
+
+[ "$(jq -r .sum_exact "$dir/summary.json")" = true ] || {
+    echo "demo.sh: a published sum differs from the sum of the clients' integers" >&2
+    exit 70
+}
+if $keep; then
+    echo "left running in $dir"
+    echo "  watch:  $QFLCTL watch --control $dir/server/ctl.sock"
+    echo "  stop:   kill \$(cat $dir/*.pid) && rm -rf $dir"
+fi

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+# A federation of real processes in one directory: configuration, start, progress, summary, stop.
+# Sourced by demo.sh and by the end-to-end tests.
+#
+# Each site has its own folder and its own 127.0.0.x address; the same files with other addresses are
+# the multi-machine example in docs/operations.md.
+
+FED_NAMES=(alice bob charlie david erin frank grace heidi ivan judy karl laura mallory niaj olivia
+    peggy quentin rupert sybil trent ursula victor wendy xavier yvonne zoe)
+
+federation_init() { # DIR BUILD
+    FED_DIR=$1
+    FED_BUILD=$2
+    QFLCTL=$FED_BUILD/deploy/ctl/qflctl
+    FED_PIDS=()
+}
+
+federation_site_name() { # INDEX
+    if [ "$1" -lt ${#FED_NAMES[@]} ]; then echo "${FED_NAMES[$1]}"; else printf 'site%02d\n' "$1"; fi
+}
+
+# Site INDEX; the server is -8, the simulator -7.
+federation_address() { # INDEX
+    echo "127.${FED_NET:-88}.0.$(($1 + 10))"
+}
+
+# Writes every file of the federation. Empty arguments take the task's defaults.
+federation_configure() { # CLIENTS TASK ROUNDS Q SPLIT SEED DATA
+    FED_CLIENTS=$1 FED_TASK=$2 FED_SPLIT=$5 FED_SEED=$6 FED_DATA=$7
+    local defaults i
+    FED_SITES=()
+    for ((i = 0; i < FED_CLIENTS; i++)); do FED_SITES+=("$(federation_site_name "$i")"); done
+    mapfile -t FED_SITES < <(printf '%s\n' "${FED_SITES[@]}" | sort)
+    defaults=$("$QFLCTL" task show "$FED_TASK" --json)
+    FED_ROUNDS=${3:-$(jq -r .rounds <<<"$defaults")}
+    FED_Q=${4:-$(jq -r .q <<<"$defaults")}
+    FED_SERVER=$(federation_address -8):7000
+    FED_SIM=$(federation_address -7):7001
+    "$QFLCTL" pki init --dir "$FED_DIR/ca" --federation demo >/dev/null
+    federation_write_server "$defaults"
+    federation_write_sim
+    for ((i = 0; i < FED_CLIENTS; i++)); do federation_write_site "$i" "$defaults"; done
+    federation_pair_sites
+}
+
+federation_issue() { # ROLE SITE FOLDER
+    "$QFLCTL" pki issue --ca "$FED_DIR/ca" --role "$1" --site "$2" --out "$3" >/dev/null
+}
+
+federation_tls() { # FOLDER
+    printf 'tls: {certificate: %s/cert.pem, key: %s/key.pem, ca: %s/ca/ca.pem}\n' "$1" "$1" "$FED_DIR"
+}
+
+federation_write_server() { # DEFAULTS-JSON
+    local dir=$FED_DIR/server
+    mkdir -p "$dir"
+    federation_issue server aggregator "$dir/tls"
+    "$QFLCTL" task init "$FED_TASK" --seed "$FED_SEED" --federation demo --out "$dir/model.qflm" >/dev/null
+    cat >"$dir/server.yaml" <<END
+federation: demo
+site: aggregator
+listen: $FED_SERVER
+$(federation_tls "$dir/tls")
+state: $dir/state
+control: $dir/ctl.sock
+roster: [$(IFS=,; echo "${FED_SITES[*]}")]
+run:
+  task: $FED_TASK
+  trainer: $(jq -r .trainer <<<"$1")
+  model: $dir/model.qflm
+  rounds: $FED_ROUNDS
+  min_clients: 3
+  wait_s: 10
+  start: ${FED_START:-auto}
+  exit: false
+  q: $FED_Q
+  clip: $(jq -r .clip <<<"$1")
+  rounding: stochastic
+  settings: $(jq -c .settings <<<"$1")
+${FED_SERVER_EXTRA:-}
+END
+}
+
+federation_write_sim() {
+    local dir=$FED_DIR/qkdsim links='' i j
+    mkdir -p "$dir"
+    federation_issue qkdsim eve "$dir/tls"
+    cat >"$dir/qkdsim.yaml" <<END
+federation: demo
+site: eve
+listen: $FED_SIM
+$(federation_tls "$dir/tls")
+state: $dir/state
+control: $dir/ctl.sock
+level: rate
+network: paper-4
+users: [$(IFS=,; echo "${FED_SITES[*]}")]
+block_s: 10
+prefill_bits: ${FED_PREFILL_BITS:-2000000}
+speedup: ${FED_SPEEDUP:-1}
+END
+}
+
+federation_write_site() { # INDEX DEFAULTS-JSON
+    local site=${FED_SITES[$1]} dir=$FED_DIR/${FED_SITES[$1]} peers=() links='' i
+    mkdir -p "$dir/pairings"
+    federation_issue client "$site" "$dir/tls-client"
+    federation_issue kme "$site" "$dir/tls-kme"
+    for ((i = 0; i < FED_CLIENTS; i++)); do
+        [ "$i" -eq "$1" ] && continue
+        peers+=("${FED_SITES[$i]}")
+        links+="  - {peer: ${FED_SITES[$i]}, address: $(federation_address "$i"):7002, source: {type: sim, address: $FED_SIM}}"$'\n'
+    done
+    cat >"$dir/keypool.yaml" <<END
+site: $site
+state: $dir/keypool
+kek: $dir/kek
+create_kek: true
+witness: $dir/witness
+socket: $dir/keypool.sock
+kme_socket: $dir/keypool-kme.sock
+control: $dir/keypool-ctl.sock
+pairings: $dir/pairings
+allow_simulated_keys: true
+END
+    cat >"$dir/kme.yaml" <<END
+federation: demo
+site: $site
+listen: $(federation_address "$1"):7002
+$(federation_tls "$dir/tls-kme")
+keypool: $dir/keypool-kme.sock
+state: $dir/kme
+control: $dir/kme-ctl.sock
+links:
+$links
+END
+    cat >"$dir/client.yaml" <<END
+federation: demo
+site: $site
+server: $FED_SERVER
+$(federation_tls "$dir/tls-client")
+keypool: $dir/keypool.sock
+state: $dir/client
+control: $dir/client-ctl.sock
+seed: $dir/seed
+peers: [$(IFS=,; echo "${peers[*]}")]
+policy: {k_min: 3, t_min: 1, runs: any, task: $FED_TASK, q_min: 4, q_max: 32, clip_max: $(jq -r .clip <<<"$2")}
+task:
+  name: $FED_TASK
+  shard: $1
+  shards: $FED_CLIENTS
+  seed: $FED_SEED
+${FED_DATA:+  data: $FED_DATA}
+${FED_SPLIT:+  split: $FED_SPLIT}
+trainer: {name: $(jq -r .trainer <<<"$2")}
+hook_dir: $dir/hooks
+END
+    mkdir -p "$dir/hooks"
+}
+
+federation_pair_sites() {
+    local i j a b
+    for ((i = 0; i < FED_CLIENTS; i++)); do
+        for ((j = i + 1; j < FED_CLIENTS; j++)); do
+            a=${FED_SITES[$i]} b=${FED_SITES[$j]}
+            "$QFLCTL" site pair "$a" "$b" --out "$FED_DIR/$a/pairings/$b.pair" \
+                --out "$FED_DIR/$b/pairings/$a.pair" >/dev/null
+        done
+    done
+}
+
+# What a daemon of a site is started with; tests put each site into its own network namespace.
+federation_prefix() { # NAME
+    :
+}
+
+federation_spawn() { # NAME PROGRAM CONFIG
+    # shellcheck disable=SC2046
+    $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
+    echo $! >"$FED_DIR/$1.pid"
+    FED_PIDS+=($!)
+}
+
+federation_program() { # NAME
+    case $1 in
+    server) echo "$FED_BUILD/server/qfl-server" ;;
+    client) echo "$FED_BUILD/client/qfl-client" ;;
+    keypool) echo "$FED_BUILD/keypool/vault/qfl-keypool" ;;
+    kme) echo "$FED_BUILD/keypool/kme/qfl-kme" ;;
+    qkdsim) echo "$FED_BUILD/keypool/qkdsim/qfl-qkdsim" ;;
+    esac
+}
+
+federation_start_site() { # SITE
+    local daemon
+    for daemon in keypool kme client; do
+        federation_spawn "$1-$daemon" "$(federation_program $daemon)" "$FED_DIR/$1/$daemon.yaml"
+    done
+}
+
+federation_start() {
+    local site
+    federation_spawn qkdsim "$(federation_program qkdsim)" "$FED_DIR/qkdsim/qkdsim.yaml"
+    federation_spawn server "$(federation_program server)" "$FED_DIR/server/server.yaml"
+    for site in "${FED_SITES[@]}"; do federation_start_site "$site"; done
+    federation_start_evaluator
+}
+
+federation_start_evaluator() {
+    "$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
+        --follow "$FED_DIR/server/state/checkpoints" --control "$FED_DIR/server/ctl.sock" \
+        >>"$FED_DIR/evaluate.log" 2>&1 &
+    echo $! >"$FED_DIR/evaluate.pid"
+    FED_PIDS+=($!)
+}
+
+federation_status() {
+    "$QFLCTL" status --control "$FED_DIR/server/ctl.sock" --json 2>/dev/null
+}
+
+# Names a daemon that has ended, with the end of its log.
+federation_check_alive() {
+    local pidfile name
+    for pidfile in "$FED_DIR"/*.pid; do
+        name=$(basename "$pidfile" .pid)
+        [ "$name" = evaluate ] && continue
+        kill -0 "$(cat "$pidfile")" 2>/dev/null && continue
+        echo "$name has ended:" >&2
+        tail -n 5 "$FED_DIR/$name.log" >&2
+        return 1
+    done
+}
+
+# One line per finished round until the run has ended and its last model is evaluated.
+federation_follow() {
+    local shown=0 status ended idle=0
+    printf '%6s %9s %9s  %s\n' round loss accuracy 'key left per pair'
+    while :; do
+        federation_check_alive || return 70
+        status=$(federation_status) || { sleep 0.2 && continue; }
+        jq -r --argjson shown "$shown" '
+            ([.pairs[] | "\(.pair) \(.available_bits / 1000 | floor) kbit"] | join("  ")) as $keys |
+            .evaluations[] | select(.round > $shown) |
+            [.round, .loss, .accuracy, $keys] | @tsv' <<<"$status" |
+            while IFS=$'\t' read -r round loss accuracy keys; do
+                printf '%6d %9.4f %9.4f  %s\n' "$round" "$loss" "$accuracy" "$keys"
+            done
+        shown=$(jq '[.evaluations[].round, 0] | max' <<<"$status")
+        ended=$(jq -r '.ended' <<<"$status")
+        if [ "$ended" = true ]; then
+            [ "$shown" -ge "$(jq .rounds_summed <<<"$status")" ] && return 0
+            idle=$((idle + 1))
+            [ $idle -gt 300 ] && echo "the evaluator did not finish" >&2 && return 70
+        fi
+        sleep 0.2
+    done
+}
+
+# The JSON of the demo's contract, on stdout.
+federation_summary() { # STARTED-EPOCH
+    local status rounds keys centralised sums i j
+    status=$(federation_status)
+    rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
+    centralised=$("$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
+        --centralised --clients "$FED_CLIENTS" --rounds "$FED_ROUNDS" --json)
+    sums=$(federation_check_sums)
+    keys=$(for site in "${FED_SITES[@]}"; do
+        "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
+    done | jq -s .)
+    jq -n --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
+        --argjson centralised "$centralised" --argjson sums "$sums" \
+        --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
+        --argjson wall "$(($(date +%s) - $1))" '
+        ($status.evaluations | map({key: (.round | tostring), value: .}) | from_entries) as $evaluated |
+        {
+            clients: $clients, task: $task,
+            rounds: [$rounds[] | select(.outcome == "summed") | {
+                round, loss: $evaluated[.round | tostring].loss,
+                accuracy: $evaluated[.round | tostring].accuracy,
+                participants, T, upload_bytes, key_bits, wall_ms}],
+            skipped: [$rounds[] | select(.outcome == "skipped") | {round, reason}],
+            final: ($status.evaluations | last | {loss, accuracy}),
+            centralised: ($centralised | {loss, accuracy}),
+            sum_exact: $sums.exact, sums_compared: $sums.rounds,
+            pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
+                (.streams[] | select(.purpose == "mask")) as $mask | {
+                pair: "\($site)-\(.peer)", source, simulated, rate_kbps,
+                ingested_bits: $mask.ingested_bits, available_bits: $mask.available_bits,
+                used_bits: $mask.used_bits, wasted_bits: $mask.wasted_bits}],
+            wall_s: $wall
+        }'
+}
+
+# Adds up the integers that the clients wrote (test_hooks) and compares them with the published sums.
+federation_check_sums() {
+    local hooks=() site
+    for site in "${FED_SITES[@]}"; do hooks+=(--hooks "$FED_DIR/$site/hooks"); done
+    "$QFLCTL" audit sums --control "$FED_DIR/server/ctl.sock" "${hooks[@]}" --json
+}
+
+federation_print_summary() { # JSON-FILE
+    jq -r '
+        "\n\(.clients) clients, \(.task): \(.rounds | length) rounds in \(.wall_s) s, \(.skipped | length) skipped",
+        "final       loss \(.final.loss)  accuracy \(.final.accuracy)",
+        "centralised loss \(.centralised.loss)  accuracy \(.centralised.accuracy)",
+        "published sums equal the sums of the clients'"'"' integers: \(.sum_exact) (\(.sums_compared) rounds)",
+        "upload \(.rounds[0].upload_bytes) bytes per client and round, round time \(([.rounds[].wall_ms] | sort)[(.rounds | length) / 2 | floor]) ms (median)",
+        "",
+        "pair                 source         kbit/s   ingested  available       used     wasted (kbit)",
+        (.pairs[] | [.pair, .source + (if .simulated then " SIMULATED" else "" end), .rate_kbps,
+            (.ingested_bits, .available_bits, .used_bits, .wasted_bits | . / 1000)] | @tsv)' "$1" |
+        awk -F'\t' 'NF < 3 { print; next }
+            { printf "%-20s %s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
+}
+
+federation_stop() {
+    local pid
+    for pid in "${FED_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${FED_PIDS[@]}"; do
+        timeout 10 tail --pid="$pid" -f /dev/null 2>/dev/null || kill -9 "$pid" 2>/dev/null
+    done
+    FED_PIDS=()
+    return 0
+}
