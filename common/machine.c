@@ -79,7 +79,7 @@ int update_send_secret(struct update *u, uint32_t conn, uint16_t type, struct bl
                .kind = EFFECT_SEND, .conn = conn, .type = type, .body = body, .is_secret = true});
 }
 
-static char *format_text(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *format, va_list args)
 {
     char *text = NULL;
     return vasprintf(&text, format, args) < 0 ? NULL : text;
