@@ -15,6 +15,8 @@
 static const struct exchange_rule kme_rules[] = {
     {KME_HELLO, BOTH, SMALL, &kme__hello__descriptor},
     {KME_CARRY, BOTH, SMALL + (size_t)64 * 1024, &kme__carry__descriptor},
+    {KME_POOL, BOTH, SMALL, &kme__pool__descriptor},
+    {KME_SOURCE, BOTH, SMALL + KME_SOURCE_MAX, &kme__source__descriptor},
 };
 
 const struct exchange kme_exchange = {

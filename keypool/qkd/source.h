@@ -3,13 +3,18 @@
  *
  * One implementation per file: `file` (recorded keys carried by hand) and `sim` (qfl-qkdsim) now;
  * `mdi-qkd` and `etsi014` behind the same calls. A source is a machine of its own (common/machine.h);
- * the KME drives it with a grant per block and tells it how each block ended.
+ * the KME drives it with a grant per block and tells it how each block ended. The two ends of a source
+ * may talk to each other: the KMEs carry their messages, in order, as long as the channel is up.
+ *
+ * A source that needs worker threads puts jobs into the update and finds them again in step: every
+ * event that is nobody else's is offered to each source in turn.
  */
 #pragma once
 
 #include "common/machine.h"
 
 #define SOURCE_BLOCK_ID_BYTES 16
+#define SOURCE_MESSAGE_MAX    ((size_t)1024 * 1024)
 
 struct source;
 
@@ -17,7 +22,7 @@ struct source;
 struct source_block {
     const char *peer; /* borrowed */
     uint8_t id[SOURCE_BLOCK_ID_BYTES];
-    const uint8_t *key; /* borrowed for the call */
+    const uint8_t *key; /* borrowed for the call; wiped by the source after it */
     size_t len;
     bool simulated;
     double rate_kbps;
@@ -25,15 +30,30 @@ struct source_block {
     double seconds;
 };
 
+enum source_condition {
+    SOURCE_E_NOT_MINE = 1, /* step: the event concerns somebody else */
+    SOURCE_E_VIOLATION,    /* message: the peer's end broke the rules; close the link to it */
+};
+
 struct source_ops {
-    /* One more block with this peer is welcome; `want_bytes` and `deadline_ms` are hints (0: none). */
+    /* One more block with this peer is welcome; it stands until the block comes. `want_bytes` and
+     * `deadline_ms` are hints (0: none). -ENOENT if the source knows no such peer. */
     int (*grant)(struct source *s, const char *peer, uint64_t want_bytes, uint64_t deadline_ms,
         struct update *u);
-    /* An event that concerns the source (its connection, its time). Blocks come out by on_block. */
+    /* An event that may concern the source (its connection, its job, its time). Blocks come out by
+     * on_block. */
     int (*step)(struct source *s, const struct event *event, struct update *u);
     uint64_t (*deadline_ms)(const struct source *s);
     /* Both vaults hold the block (confirmed), or neither may use it (void). */
     int (*close_block)(struct source *s, const char *peer, const uint8_t *id, bool confirmed);
+    /* The source's other end can be reached from now on, or no more: what was said on the old channel
+     * may be lost. NULL: this source never talks to its other end. */
+    int (*channel)(struct source *s, const char *peer, bool up, struct update *u);
+    /* The other end says something; `data` may be overwritten. */
+    int (*message)(struct source *s, const char *peer, uint8_t *data, size_t len, struct update *u,
+        struct err *e);
+    /* Does it make key with this peer now? If not, `why` says what is missing. */
+    bool (*is_ready)(const struct source *s, const char *peer, struct err *why);
     void (*free)(struct source *s);
 };
 
@@ -41,7 +61,9 @@ struct source {
     const struct source_ops *ops;
     const char *name; /* "file", "qkdsim-rate", ...: shown in status and accounting */
     bool simulated;
-    /* Set by the owner: takes a finished block, within step or grant. */
+    /* Set by the owner: takes a finished block, within step, grant or message. */
     int (*on_block)(void *owner, const struct source_block *block, struct update *u);
+    /* Set by the owner: passes bytes to the source's other end; lost if the channel is down. */
+    int (*send)(void *owner, const char *peer, const void *data, size_t len, struct update *u);
     void *owner;
 };
