@@ -3,6 +3,7 @@
 
 #include "common/buf.h"
 #include "common/util.h"
+#include "tests/sim/need.h"
 #include "tests/sim/rnd.h"
 
 #include <errno.h>
@@ -40,7 +41,9 @@ struct disk_sim {
     uint64_t cut_in;  /* operations to the power cut, 0: none */
     uint64_t fail_in; /* operations to the injected error, 0: none */
     int fail_error;
+    bool failed;
     bool cut;
+    uint64_t lost;
     enum torn_kind torn;
     char torn_name[DISK_NAME_MAX + 1];
     struct buf torn_data; /* of the interrupted replace */
@@ -55,18 +58,9 @@ struct disk_image {
     size_t n;
 };
 
-static void need(int result)
-{
-    if (result < 0)
-        abort();
-}
-
 static void *need_array(void *array, size_t count, size_t size)
 {
-    void *grown = reallocarray(array, count ? count : 1, size);
-    if (!grown)
-        abort();
-    return grown;
+    return need(reallocarray(array, count ? count : 1, size));
 }
 
 static struct disk_sim *of(struct disk *d)
@@ -79,13 +73,13 @@ static struct disk_sim *of(struct disk *d)
 static void bytes_set(struct buf *b, const void *data, size_t len)
 {
     b->len = 0;
-    need(buf_append(b, data, len));
+    need_ok(buf_append(b, data, len));
 }
 
 static void bytes_resize(struct buf *b, size_t len)
 {
     if (len > b->len) {
-        need(buf_reserve(b, len - b->len));
+        need_ok(buf_reserve(b, len - b->len));
         memset(b->data + b->len, 0, len - b->len);
     }
     b->len = len;
@@ -224,8 +218,10 @@ static enum fate operation(struct disk_sim *s)
         s->cut = true;
         return FATE_CUT;
     }
-    if (s->fail_in > 0 && --s->fail_in == 0)
+    if (s->fail_in > 0 && --s->fail_in == 0) {
+        s->failed = true;
         return FATE_FAIL;
+    }
     return FATE_DONE;
 }
 
@@ -386,6 +382,7 @@ static void sector_crash(struct disk_sim *s, struct file *f, uint64_t sector, un
     for (size_t i = 0; i < f->n_pieces; i++)
         writes += f->pieces[i].offset / DISK_SIM_SECTOR == sector;
     size_t keep = survivors(&s->rnd, mood, writes);
+    s->lost += writes - keep;
     for (size_t i = 0; i < f->n_pieces && keep > 0; i++) {
         const struct piece *p = &f->pieces[i];
         if (p->offset / DISK_SIM_SECTOR != sector)
@@ -442,6 +439,7 @@ static void power_on(struct disk_sim *s)
 {
     files_prune(s);
     s->cut = false;
+    s->failed = false;
     s->cut_in = 0;
     s->fail_in = 0;
 }
@@ -521,6 +519,16 @@ void disk_image_free(struct disk_image *image)
 uint64_t disk_sim_operations(const struct disk_sim *s)
 {
     return s->operations;
+}
+
+uint64_t disk_sim_lost(const struct disk_sim *s)
+{
+    return s->lost;
+}
+
+bool disk_sim_has_failed(const struct disk_sim *s)
+{
+    return s->failed;
 }
 
 void disk_sim_record(struct disk_sim *s)

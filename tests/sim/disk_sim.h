@@ -40,6 +40,8 @@ void disk_sim_cut_at(struct disk_sim *s, uint64_t n);
 bool disk_sim_is_cut(const struct disk_sim *s);
 /* The n-th mutating operation from now on returns `error` (-EIO, -ENOSPC), once. 0 disarms. */
 void disk_sim_fail_at(struct disk_sim *s, uint64_t n, int error);
+/* True once that has happened, until the next crash or kill: the core must be dying. */
+bool disk_sim_has_failed(const struct disk_sim *s);
 
 /* The machine has lost its power and is on again: draws what is left of unsynced writes. */
 void disk_sim_crash(struct disk_sim *s);
@@ -56,6 +58,8 @@ void disk_image_free(struct disk_image *image);
 
 /* Mutating operations so far, over all crashes. */
 uint64_t disk_sim_operations(const struct disk_sim *s);
+/* Unsynced writes (per sector) that a crash has lost so far. */
+uint64_t disk_sim_lost(const struct disk_sim *s);
 /* Keeps a copy of every byte written from now on, for disk_sim_has_written. */
 void disk_sim_record(struct disk_sim *s);
 /* True if these bytes stood side by side in any single write or replace since disk_sim_record. */

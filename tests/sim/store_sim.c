@@ -2,6 +2,7 @@
 #include "tests/sim/store_sim.h"
 
 #include "common/util.h"
+#include "tests/sim/need.h"
 #include "tests/sim/rnd.h"
 
 #include <errno.h>
@@ -12,6 +13,8 @@ struct row {
     char *reason; /* owned */
     char *sites;  /* owned */
     struct blob *sum;
+    uint8_t run[FED_RUN_BYTES];
+    uint8_t base_hash[SHA256_BYTES], model_hash[SHA256_BYTES], digest[SHA256_BYTES];
 };
 
 struct store_sim {
@@ -27,18 +30,12 @@ struct store_sim {
     uint64_t fail_in;
     int fail_error;
     bool cut;
+    bool failed;
 };
 
 static struct store_sim *of(struct store *s)
 {
     return (struct store_sim *)s;
-}
-
-static void *need(void *p)
-{
-    if (!p)
-        abort();
-    return p;
 }
 
 static void *copy_of(const void *data, size_t len)
@@ -101,8 +98,10 @@ static int write_begins(struct store_sim *s)
         s->cut = true;
         return rnd_chance(&s->rnd, 0.5) ? 1 : -EIO;
     }
-    if (s->fail_in > 0 && --s->fail_in == 0)
+    if (s->fail_in > 0 && --s->fail_in == 0) {
+        s->failed = true;
         return s->fail_error;
+    }
     return 0;
 }
 
@@ -131,7 +130,7 @@ static void high_set(struct store_state *state, const struct store_high *high)
     for (size_t i = 0; i < state->n_highs; i++) {
         struct store_high *h = &state->highs[i];
         if (memcmp(h->stream, high->stream, FED_STREAM_BYTES) == 0) {
-            h->high = MAX(h->high, high->high);
+            *h = *high;
             return;
         }
     }
@@ -139,7 +138,8 @@ static void high_set(struct store_state *state, const struct store_high *high)
     state->highs[state->n_highs++] = *high;
 }
 
-static void row_add(struct store_sim *s, const struct store_round *round, const struct blob *sum)
+static struct row *row_add(
+    struct store_sim *s, const struct store_round *round, const struct blob *sum)
 {
     s->rows = need(reallocarray(s->rows, s->n_rows + 1, sizeof(*s->rows)));
     struct row *row = &s->rows[s->n_rows++];
@@ -151,11 +151,19 @@ static void row_add(struct store_sim *s, const struct store_round *round, const 
     };
     row->round.reason = row->reason;
     row->round.sites = row->sites;
+    memcpy(row->run, s->state.run, FED_RUN_BYTES);
     if (!sum)
-        return;
+        return row;
     s->results = need(reallocarray(s->results, s->n_results + 1, sizeof(*s->results)));
     s->results[s->n_results++] = (struct store_sim_result){
         .round = round->round, .attempt = round->attempt, .sum = blob_ref(row->sum)};
+    return row;
+}
+
+/* The hash of a model, as in OPEN: its doubles, little-endian. */
+static void model_hash(const struct store_state *state, uint8_t out[SHA256_BYTES])
+{
+    sha256(out, state->model, state->parameters * sizeof(double));
 }
 
 /* ---- the operations of struct store ---- */
@@ -250,9 +258,12 @@ static int sim_result(struct store *store, const struct store_round *round, cons
     s->state.phase = STORE_IDLE;
     s->state.rounds_done++;
     view_set(&s->state, NULL);
+    struct row *row = row_add(s, round, sum);
+    model_hash(&s->state, row->base_hash);
     memcpy(s->state.previous, previous, SHA256_BYTES);
+    memcpy(row->digest, previous, SHA256_BYTES);
     model_set(&s->state, model, parameters);
-    row_add(s, round, sum);
+    model_hash(&s->state, row->model_hash);
     return write_ends(begun);
 }
 
@@ -310,6 +321,37 @@ static const char *sim_checkpoint(struct store *store)
     return of(store)->n_results > 0 ? "checkpoint" : NULL;
 }
 
+static void published_of(const struct row *row, struct store_published *out)
+{
+    *out = (struct store_published){.round = row->round.round,
+        .attempt = row->round.attempt,
+        .participants = row->round.participants,
+        .sum = blob_copy(row->sum),
+        .sites = need(strdup(row->sites))};
+    memcpy(out->base_hash, row->base_hash, SHA256_BYTES);
+    memcpy(out->model_hash, row->model_hash, SHA256_BYTES);
+    memcpy(out->digest, row->digest, SHA256_BYTES);
+}
+
+static int sim_published(
+    struct store *store, uint64_t attempt, uint64_t round, struct store_published *out)
+{
+    const struct store_sim *s = of(store);
+    if (s->cut)
+        return -EIO;
+    for (size_t i = 0; i < s->n_rows; i++) {
+        const struct row *row = &s->rows[i];
+        bool meant = attempt != 0 ? row->round.attempt == attempt
+                                  : row->round.round == round &&
+                                        memcmp(row->run, s->state.run, FED_RUN_BYTES) == 0;
+        if (!meant || row->round.outcome != STORE_SUMMED)
+            continue;
+        published_of(row, out);
+        return 0;
+    }
+    return -ENOENT;
+}
+
 static const struct store_ops sim_ops = {
     .load = sim_load,
     .begin_run = sim_begin_run,
@@ -323,6 +365,7 @@ static const struct store_ops sim_ops = {
     .evaluation = sim_evaluation,
     .rounds_json = sim_rounds_json,
     .checkpoint = sim_checkpoint,
+    .published = sim_published,
 };
 
 /* ---- faults, backups, queries ---- */
@@ -343,9 +386,23 @@ void store_sim_fail_at(struct store_sim *s, uint64_t n, int error)
     s->fail_error = error;
 }
 
+bool store_sim_has_failed(const struct store_sim *s)
+{
+    return s->failed;
+}
+
+size_t store_sim_count(const struct store_sim *s, enum store_outcome outcome)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_rows; i++)
+        n += s->rows[i].round.outcome == outcome;
+    return n;
+}
+
 void store_sim_restart(struct store_sim *s)
 {
     s->cut = false;
+    s->failed = false;
     s->cut_in = 0;
     s->fail_in = 0;
 }
@@ -382,8 +439,14 @@ void store_sim_restore(struct store_sim *s, const struct store_sim *image)
     state_clear(&s->state);
     rows_clear(s);
     state_copy(&s->state, &image->state);
-    for (size_t i = 0; i < image->n_rows; i++)
-        row_add(s, &image->rows[i].round, image->rows[i].sum);
+    for (size_t i = 0; i < image->n_rows; i++) {
+        const struct row *from = &image->rows[i];
+        struct row *row = row_add(s, &from->round, from->sum);
+        memcpy(row->run, from->run, sizeof(row->run));
+        memcpy(row->base_hash, from->base_hash, SHA256_BYTES);
+        memcpy(row->model_hash, from->model_hash, SHA256_BYTES);
+        memcpy(row->digest, from->digest, SHA256_BYTES);
+    }
     store_sim_restart(s);
 }
 

@@ -23,6 +23,8 @@ void store_sim_cut_at(struct store_sim *s, uint64_t n);
 bool store_sim_is_cut(const struct store_sim *s);
 /* The n-th write from now on returns `error` and writes nothing. */
 void store_sim_fail_at(struct store_sim *s, uint64_t n, int error);
+/* True once that has happened, until the restart. */
+bool store_sim_has_failed(const struct store_sim *s);
 void store_sim_restart(struct store_sim *s);
 
 /* Writes so far. */
@@ -33,6 +35,9 @@ const struct store_state *store_sim_state(const struct store_sim *s);
 /* A copy of everything, as a backup; store_sim_restore makes the store that copy again. */
 struct store_sim *store_sim_snapshot(const struct store_sim *s);
 void store_sim_restore(struct store_sim *s, const struct store_sim *image);
+
+/* Attempts or rounds that ended so. */
+size_t store_sim_count(const struct store_sim *s, enum store_outcome outcome);
 
 /* Published results, oldest first, for the simulator's oracle. */
 struct store_sim_result {

@@ -34,8 +34,9 @@ static void a_round_is_remembered_through_its_phases(void **unused)
     struct store *store = store_sim_store(s);
     struct blob *view = blob_new(3);
     memcpy(view->data, "abc", 3);
-    const struct store_high highs[] = {{.stream = {1}, .high = 9}, {.stream = {2}, .high = 5}};
-    const struct store_high lower = {.stream = {1}, .high = 7};
+    const struct store_high highs[] = {
+        {.stream = {1}, .high = 9, .burnt = 3}, {.stream = {2}, .high = 5}};
+    const struct store_high lower = {.stream = {1}, .high = 7, .burnt = 4};
     assert_int_equal(store->ops->begin_run(store, run, "task", model, 2), 0);
     assert_int_equal(store->ops->open_round(store, 1), 0);
     assert_int_equal(store->ops->commit(store, 4, view, highs, 2), 0);
@@ -47,7 +48,10 @@ static void a_round_is_remembered_through_its_phases(void **unused)
     assert_int_equal(state.attempt, 5);
     assert_int_equal(state.view->len, 3);
     assert_int_equal(state.n_highs, 2);
-    assert_int_equal(state.highs[0].high, 9); /* high never goes down */
+    assert_int_equal(
+        state.highs[0].high, 7); /* as given: what may go down is not the store's matter */
+    assert_int_equal(state.highs[0].burnt, 4);
+    assert_int_equal(state.highs[1].high, 5);
     drop(&state);
     const struct store_round row = {.round = 1, .attempt = 5, .outcome = STORE_SUMMED};
     const double next[2] = {1, 2};
@@ -66,6 +70,17 @@ static void a_round_is_remembered_through_its_phases(void **unused)
     assert_int_equal(outcome, STORE_SUMMED);
     assert_int_equal(store->ops->outcome(store, 4, &outcome), -ENOENT);
     assert_int_equal(store_sim_results(s), 1);
+    struct store_published published;
+    assert_int_equal(store->ops->published(store, 4, 0, &published), -ENOENT);
+    assert_int_equal(store->ops->published(store, 0, 1, &published), 0);
+    assert_int_equal(published.attempt, 5);
+    uint8_t hash[SHA256_BYTES];
+    sha256(hash, next, sizeof(next));
+    assert_memory_equal(published.model_hash, hash, sizeof(hash));
+    sha256(hash, model, sizeof(model));
+    assert_memory_equal(published.base_hash, hash, sizeof(hash));
+    blob_unref(published.sum);
+    free(published.sites);
     store_sim_free(s);
 }
 
