@@ -2,7 +2,8 @@
 /* Vectors of q-bit words in Z_{2^q}, bit-packed: word k holds bits [k q, (k+1) q), least significant
  * bit first, the last byte padded with zero bits. The form on the wire, in key use and in memory.
  *
- * q is 2..32. q = 8, 16 and 32 have SIMD kernels chosen at run time; other widths go word by word.
+ * q is 2..32. q = 8, 16 and 32 have SIMD kernels chosen at run time; other widths go 64 bits at a time.
+ * Nothing here depends on the values: no branch, no table.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ static inline uint64_t words_bytes(uint64_t n, unsigned q)
  * aggregation.md section 1. The pad is not wiped. Padding bits of y stay zero whatever pad holds. */
 void words_add(uint8_t *y, const uint8_t *pad, uint64_t n, unsigned q, bool subtract);
 
-/* The same, and overwrites the pad's bytes with zeros as it goes (fetch, add, wipe). */
+/* The same, and overwrites the pad's bytes with zeros as it goes (fetch, add, wipe). Pads that are
+ * added in turn to one y go fastest in pieces of 16 KiB, for which y stays in the first-level cache. */
 void words_add_wipe(uint8_t *y, uint8_t *pad, uint64_t n, unsigned q, bool subtract);
 
 /* sum[k] = sum_i y_i[k] over `count` packed vectors, block by block in cache-sized pieces. */
