@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* audit: is any key byte used twice; audit sums: do the published sums equal the clients' integers. */
+#include "deploy/ctl/audit.h"
+#include "deploy/ctl/options.h"
+#include "deploy/ctl/reach.h"
+#include "deploy/ctl/verb.h"
+
+#include "common/util.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+/* The `audit` answers of all the vaults named. */
+static int ask_vaults(const char *const *sockets, size_t n, json_t **out, struct err *e)
+{
+    *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *answer = NULL;
+        int r = reach(sockets[i], "audit", NULL, &answer, e);
+        if (r != 0) {
+            json_decref(*out);
+            return r;
+        }
+        json_array_append_new(*out, answer);
+    }
+    return 0;
+}
+
+static void print_findings(const struct audit_findings *f, bool json)
+{
+    if (json) {
+        json_t *v = json_pack("{s:I, s:I, s:I, s:O}", "ranges", (json_int_t)f->ranges, "streams",
+            (json_int_t)f->streams, "reused", (json_int_t)f->reused, "conflicts", f->conflicts);
+        reach_print(v);
+        json_decref(v);
+        return;
+    }
+    printf("%llu ranges of %llu streams: %llu reused\n", (unsigned long long)f->ranges,
+        (unsigned long long)f->streams, (unsigned long long)f->reused);
+    size_t i;
+    const json_t *line;
+    json_array_foreach(f->conflicts, i, line) printf("  %s\n", json_string_value(line));
+}
+
+static int audit_keys(int argc, char **argv, struct err *e)
+{
+    const char *sockets[OPTION_VALUES_MAX];
+    size_t n = 0;
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .values = sockets, .n_values = &n},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    int r = options_parse(specs, argc, argv, &operands, e);
+    if (r != 0)
+        return r;
+    if (n == 0)
+        sockets[n++] = REACH_KEYPOOL;
+    json_t *vaults = NULL;
+    r = ask_vaults(sockets, n, &vaults, e);
+    if (r != 0)
+        return r;
+    struct audit_findings f;
+    r = audit_ranges(vaults, &f, e);
+    if (r == 0) {
+        print_findings(&f, json);
+        r = f.reused == 0 ? EX_OK
+                          : err_set(e, EX_DATAERR, "%llu ranges share key bytes",
+                                (unsigned long long)f.reused);
+    }
+    json_decref(f.conflicts);
+    json_decref(vaults);
+    return r < 0 ? EX_DATAERR : r;
+}
+
+/* The integers that one client wrote for an attempt: <dir>/<site>-<round>-<attempt>.json. */
+static json_t *load_integers(const char *dir, const char *site, const json_t *round, struct err *e)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s-%.0f-%.0f.json", dir, site, reach_number(round, "round"),
+        reach_number(round, "attempt"));
+    json_error_t at;
+    json_t *v = json_load_file(path, 0, &at);
+    if (!v)
+        err_set(e, EX_NOINPUT, "%s: %s", path, at.text);
+    return v;
+}
+
+/* 1 equal, 0 different, -1 with a sentence when it cannot be told. */
+static int compare_round(
+    const char *control, const json_t *round, const char *const *dirs, size_t n, struct err *e)
+{
+    json_t *published = NULL;
+    if (reach(control, "sum", json_pack("{s:O}", "round", json_object_get(round, "round")),
+            &published, e) != 0)
+        return -1;
+    json_t *clients = json_array();
+    int r = 0;
+    size_t i;
+    const json_t *site;
+    json_array_foreach(json_object_get(published, "sites"), i, site)
+    {
+        json_t *integers = NULL;
+        for (size_t d = 0; d < n && !integers; d++)
+            integers = load_integers(dirs[d], json_string_value(site), round, e);
+        r = integers ? r : -1;
+        if (integers)
+            json_array_append_new(clients, integers);
+    }
+    if (r == 0)
+        r = audit_sum(clients, json_object_get(published, "sum"), e);
+    json_decref(clients);
+    json_decref(published);
+    return r < 0 ? -1 : r;
+}
+
+static int audit_sums(int argc, char **argv, struct err *e)
+{
+    const char *control = REACH_SERVER;
+    const char *dirs[OPTION_VALUES_MAX];
+    size_t n = 0;
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .value = &control},
+        {.name = "hooks", .values = dirs, .n_values = &n},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    json_t *rounds = NULL;
+    int r = options_parse(specs, argc, argv, &operands, e);
+    if (r == 0)
+        r = reach(control, "rounds", NULL, &rounds, e);
+    if (r != 0)
+        return r;
+    size_t compared = 0;
+    bool exact = true;
+    size_t i;
+    const json_t *round;
+    json_array_foreach(rounds, i, round)
+    {
+        if (strcmp(reach_text(round, "outcome"), "summed") != 0)
+            continue;
+        int same = compare_round(control, round, dirs, n, e);
+        if (same < 0) {
+            json_decref(rounds);
+            return EX_DATAERR;
+        }
+        compared++;
+        exact = exact && same == 1;
+    }
+    json_decref(rounds);
+    exact = exact && compared > 0;
+    json_t *v = json_pack("{s:b, s:I}", "exact", exact, "rounds", (json_int_t)compared);
+    if (json)
+        reach_print(v);
+    else
+        printf("%zu published sums %s the sums of the clients' integers\n", compared,
+            exact ? "equal" : "DO NOT all equal");
+    json_decref(v);
+    return exact ? EX_OK : err_set(e, EX_DATAERR, "the sums do not agree");
+}
+
+const struct verb verbs_audit[] = {
+    {"audit sums", "--hooks DIR [--hooks DIR ...] [--control SOCKET] [--json]",
+        "compares the published sums with integers written by clients built with test_hooks",
+        audit_sums},
+    {"audit", "[--control SOCKET ...] [--json]",
+        "checks the journals of one or more key pools: no key byte belongs to two attempts",
+        audit_keys},
+    {0},
+};
