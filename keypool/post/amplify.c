@@ -5,7 +5,6 @@
 #include "common/util.h"
 
 #include <errno.h>
-#include <math.h>
 
 #define WORD_BITS       64
 #define TILE_CANDIDATES 24
@@ -22,13 +21,13 @@ static size_t words_of(uint64_t bits)
     return (size_t)((bits + WORD_BITS - 1) / WORD_BITS);
 }
 
-static double cost_of(const struct tiling *g)
+static double cost_of(enum toeplitz_kernel kernel, const struct tiling *g)
 {
-    return (double)g->rows * (double)g->columns * pow((double)g->tile, 1.585);
+    return (double)g->rows * (double)g->columns * toeplitz_cost(kernel, g->tile);
 }
 
 /* The cheapest square that divides the shorter side into 1..TILE_CANDIDATES parts. */
-static struct tiling choose_tiling(uint64_t n, uint64_t l)
+static struct tiling choose_tiling(enum toeplitz_kernel kernel, uint64_t n, uint64_t l)
 {
     size_t height = words_of(l);
     size_t width = words_of(n - l);
@@ -38,7 +37,7 @@ static struct tiling choose_tiling(uint64_t n, uint64_t l)
         struct tiling g = {.tile = toeplitz_size((shorter + parts - 1) / parts)};
         g.rows = (height + g.tile - 1) / g.tile;
         g.columns = (width + g.tile - 1) / g.tile;
-        if (best.tile == 0 || cost_of(&g) < cost_of(&best))
+        if (best.tile == 0 || cost_of(kernel, &g) < cost_of(kernel, &best))
             best = g;
     }
     return best;
@@ -50,9 +49,9 @@ static size_t words_needed(const struct tiling *g)
     return g->columns * g->tile + g->rows * g->tile + 2 * g->tile + toeplitz_scratch(g->tile);
 }
 
-size_t amplify_memory(uint64_t n, uint64_t l)
+size_t amplify_memory(enum toeplitz_kernel kernel, uint64_t n, uint64_t l)
 {
-    struct tiling g = choose_tiling(n, l);
+    struct tiling g = choose_tiling(kernel, n, l);
     return words_needed(&g) * sizeof(uint64_t);
 }
 
@@ -100,7 +99,7 @@ int amplify(enum toeplitz_kernel kernel, const uint8_t *key, uint64_t n, const u
 {
     if (l == 0 || l >= n)
         return -EINVAL;
-    struct tiling g = choose_tiling(n, l);
+    struct tiling g = choose_tiling(kernel, n, l);
     struct secret memory;
     int r = secret_init(&memory, words_needed(&g) * sizeof(uint64_t));
     if (r < 0)

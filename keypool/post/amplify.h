@@ -11,8 +11,8 @@
 #include "common/err.h"
 #include "keypool/post/toeplitz.h"
 
-/* Bytes allocated during amplify(n, l). */
-size_t amplify_memory(uint64_t n, uint64_t l);
+/* Bytes allocated during amplify(kernel, n, l). */
+size_t amplify_memory(enum toeplitz_kernel kernel, uint64_t n, uint64_t l);
 
 /* key: n bits, t: n-1 bits, out: l bits; least significant bit of byte 0 first; 0 < l < n. Bits
  * behind the last of `out` are zero. -EINVAL, -ENOMEM. Everything allocated is wiped. */

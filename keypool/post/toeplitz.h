@@ -18,9 +18,10 @@ enum toeplitz_kernel { TOEPLITZ_PORTABLE, TOEPLITZ_PCLMUL, TOEPLITZ_VPCLMUL };
 /* The best that this processor has. */
 enum toeplitz_kernel toeplitz_best(void);
 
-/* Words of the smallest allowed square of at least `words` words; a leaf of 1..16 words doubled k
- * times. */
+/* Words of the smallest allowed square of at least `words` words: a leaf doubled k times. */
 size_t toeplitz_size(size_t words);
+/* Relative time of a square of `words` (a toeplitz_size) words. */
+double toeplitz_cost(enum toeplitz_kernel kernel, size_t words);
 /* Words of scratch that toeplitz_add needs for a square of `words` (a toeplitz_size) words. */
 size_t toeplitz_scratch(size_t words);
 
