@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/pki.h"
 
+#include "common/identity.h"
 #include "common/util.h"
 
 #include <errno.h>
@@ -39,40 +40,6 @@ static int openssl_error(struct err *e, const char *what)
     ERR_error_string_n(ERR_get_error(), text, sizeof(text));
     ERR_clear_error();
     return err_set(e, -EIO, "%s: %s", what, text);
-}
-
-/* ---- names ------------------------------------------------------------------------------------ */
-
-bool pki_is_name(const char *name)
-{
-    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return len > 0 && len <= SITE_NAME_MAX && name[len] == '\0';
-}
-
-/* Copies up to `stop` (or the end) into `out`; NULL if it is no name. */
-static const char *take_name(const char *from, char stop, char out[SITE_NAME_MAX + 1])
-{
-    const char *end = strchr(from, stop);
-    if (!end || (size_t)(end - from) > SITE_NAME_MAX)
-        return NULL;
-    memcpy(out, from, (size_t)(end - from));
-    out[end - from] = '\0';
-    return pki_is_name(out) ? end : NULL;
-}
-
-int pki_parse_uri(const char *uri, struct pki_identity *out)
-{
-    static const char scheme[] = "qfl://";
-    char role[SITE_NAME_MAX + 1];
-    if (strncmp(uri, scheme, strlen(scheme)) != 0)
-        return -EINVAL;
-    const char *at = take_name(uri + strlen(scheme), '/', out->federation);
-    at = at ? take_name(at + 1, '/', role) : NULL;
-    at = at ? take_name(at + 1, '\0', out->site) : NULL;
-    if (!at)
-        return -EINVAL;
-    out->role = role_parse(role);
-    return out->role == ROLE_NONE ? -EINVAL : 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------------ */
@@ -232,7 +199,7 @@ static bool sign(X509 *c, EVP_PKEY *key)
 int pki_init(const char *dir, const char *federation, enum pki_algorithm algorithm, unsigned days,
     struct err *e)
 {
-    if (!pki_is_name(federation))
+    if (!identity_is_name(federation))
         return err_set(e, -EINVAL,
             "\"%s\" is no federation name: lower-case letters, digits and '-', at most %d",
             federation, SITE_NAME_MAX);
@@ -255,7 +222,7 @@ static int federation_of(X509 *ca, char out[SITE_NAME_MAX + 1], struct err *e)
 {
     int len = X509_NAME_get_text_by_NID(
         X509_get_subject_name(ca), NID_organizationName, out, SITE_NAME_MAX + 1);
-    if (len <= 0 || !pki_is_name(out))
+    if (len <= 0 || !identity_is_name(out))
         return err_set(e, -EINVAL,
             "the CA's certificate names no federation: made by qflctl pki "
             "init?");
@@ -304,7 +271,7 @@ static X509 *make_leaf(const struct authority *a, const struct pki_request *q, E
 
 int pki_issue(const char *ca_dir, const struct pki_request *q, const char *out, struct err *e)
 {
-    if (q->role == ROLE_NONE || !pki_is_name(q->site))
+    if (q->role == ROLE_NONE || !identity_is_name(q->site))
         return err_set(e, -EINVAL,
             "\"%s\" is no site name: lower-case letters, digits and '-', at most %d", q->site,
             SITE_NAME_MAX);
@@ -326,34 +293,20 @@ int pki_issue(const char *ca_dir, const struct pki_request *q, const char *out, 
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-static int identity_of(X509 *c, struct pki_identity *out)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(c, NID_subject_alt_name, NULL, NULL);
-    int found = 0;
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type != GEN_URI)
-            continue;
-        const ASN1_IA5STRING *uri = name->d.uniformResourceIdentifier;
-        const char *text = (const char *)ASN1_STRING_get0_data(uri);
-        if (strlen(text) == (size_t)ASN1_STRING_length(uri) && pki_parse_uri(text, out) == 0)
-            found++;
-    }
-    GENERAL_NAMES_free(names);
-    return found == 1 ? 0 : -EINVAL;
-}
-
 int pki_read(const char *certificate, struct pki_identity *out, struct err *e)
 {
     cleanup(x509_freep) X509 *c = load_certificate(certificate, e);
     if (!c)
         return -EINVAL;
-    if (identity_of(c, out) < 0)
+    struct identity who;
+    if (identity_of_certificate(c, &who) < 0)
         return err_set(e, -EINVAL, "%s names no qfl://federation/role/site", certificate);
     struct tm expires;
     if (ASN1_TIME_to_tm(X509_get0_notAfter(c), &expires) != 1)
         return err_set(e, -EINVAL, "%s has no readable expiry", certificate);
-    out->expires = timegm(&expires);
+    *out = (struct pki_identity){.role = who.role, .expires = timegm(&expires)};
+    strcpy(out->federation, who.federation);
+    strcpy(out->site, who.site);
     return 0;
 }
 

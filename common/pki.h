@@ -48,9 +48,3 @@ struct pki_identity {
 
 /* Who a PEM certificate says that its holder is. */
 int pki_read(const char *certificate, struct pki_identity *out, struct err *e) must_check;
-
-/* Splits qfl://<federation>/<role>/<site>; -EINVAL if it is not exactly that. Names are lower-case
- * letters, digits and '-'. */
-int pki_parse_uri(const char *uri, struct pki_identity *out) must_check;
-/* True for a name that may be a site or a federation. */
-bool pki_is_name(const char *name);

@@ -133,21 +133,6 @@ static void renewing_keeps_the_identity_and_changes_the_key(void **state)
     assert_true(who.expires > time(NULL) + 7000);
 }
 
-static void only_exact_uris_are_identities(void **state)
-{
-    struct pki_identity who;
-    static const char *const bad[] = {"", "qfl://", "qfl://f/client", "qfl://f/client/",
-        "qfl://f/client/a/b", "qfl://f/king/a", "QFL://f/client/a", "qfl://f/client/A",
-        "qfl:///client/a", "qfl://f/none/a", "http://f/client/a", "qfl://f/client/a b"};
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-        assert_int_equal(-EINVAL, pki_parse_uri(bad[i], &who));
-    char longest[128] = "qfl://f/client/";
-    memset(longest + strlen(longest), 'a', SITE_NAME_MAX);
-    assert_int_equal(0, pki_parse_uri(longest, &who));
-    strcat(longest, "a");
-    assert_int_equal(-EINVAL, pki_parse_uri(longest, &who));
-}
-
 static void bad_requests_are_refused_with_a_sentence(void **state)
 {
     struct place *p = *state;
@@ -169,7 +154,6 @@ int main(void)
             nothing_is_overwritten_unless_told_to, place_init, place_deinit),
         cmocka_unit_test_setup_teardown(
             renewing_keeps_the_identity_and_changes_the_key, place_init, place_deinit),
-        cmocka_unit_test(only_exact_uris_are_identities),
         cmocka_unit_test_setup_teardown(
             bad_requests_are_refused_with_a_sentence, place_init, place_deinit),
     };
