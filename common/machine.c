@@ -31,6 +31,12 @@ enum role role_parse(const char *name)
     return ROLE_NONE;
 }
 
+bool site_name_is_valid(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return len > 0 && len <= SITE_NAME_MAX && name[len] == '\0';
+}
+
 static void effect_deinit(struct effect *e)
 {
     if (e->body && e->is_secret)

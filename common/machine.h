@@ -39,6 +39,9 @@ enum role role_parse(const char *name);
 
 #define SITE_NAME_MAX 63
 
+/* Lower-case letters, digits and '-', 1 to SITE_NAME_MAX of them. */
+bool site_name_is_valid(const char *name);
+
 /* A job: work above about 1 ms, done on a worker thread. Embedded as first member of a job's own
  * struct. `run` touches nothing but the job. */
 struct job {
