@@ -54,6 +54,11 @@ int participant_step(
     struct participant *p, const struct event *event, struct update *update) must_check;
 uint64_t participant_deadline_ms(const struct participant *p);
 
+/* From the next step on no round is begun; EFFECT_STOP comes when the attempt under way has ended, or
+ * at a deadline: then key that was reserved is accounted for, and an outbox stays for the next start.
+ * The verb `drain` does the same. */
+void participant_drain(struct participant *p);
+
 /* ---- queries, for the simulator's invariants and for tests ---- */
 struct participant_view {
     const char *phase;
