@@ -37,6 +37,13 @@ struct vault_config {
     uint64_t capacity_bytes;         /* per pair's mask stream */
     bool allow_simulated;
     uint64_t block_timeout_ms; /* an undecided block is voided after this; 0: default 60 s */
+    /* The operator vouches for a pool that vault_new would refuse as VAULT_OPEN_E_CLONED. What it
+     * holds is burnt unless the witness proves that the disk is the newest. */
+    bool adopt;
+    /* Verb `pair`: reads the pairing file at `path`, or all new ones for NULL, and calls vault_pair.
+     * NULL: the verb is refused. 0, or -errno with a sentence. */
+    int (*import)(void *arg, struct vault *v, const char *path, struct err *e);
+    void *import_arg;
 };
 
 enum vault_open_condition {
@@ -52,7 +59,8 @@ int vault_new(struct vault **out, const struct vault_config *config, struct disk
 void vault_free(struct vault *v);
 
 /* Enrols a peer with the shared bytes of `qflctl site pair`. The same file at both ends. The first
- * half of `key` authenticates tags of the smaller site name. -EEXIST if the peer is enrolled. */
+ * half of `key` authenticates tags of the smaller site name. A peer that is enrolled already is paired
+ * anew: its streams end, what they hold is burnt. -EEXIST if this pairing is in use or was used. */
 struct vault_pairing {
     const char *peer;
     uint8_t mask_stream[VAULT_STREAM_BYTES];
@@ -64,7 +72,8 @@ int vault_pair(struct vault *v, const struct vault_pairing *pairing, struct err 
 
 int vault_step(struct vault *v, const struct event *event, struct update *update) must_check;
 uint64_t vault_deadline_ms(const struct vault *v);
-/* To be written to the witness file outside the directory whenever it has changed. */
+/* To be written to the witness file outside the directory whenever it has changed, before the update
+ * is carried out. Grows with every durable record. */
 uint64_t vault_epoch(const struct vault *v);
 
 /* ---- queries, for the simulator's invariants, audit and tests ---- */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by simulator.c and simulator_ctl.c only. */
+#pragma once
+
+#include "keypool/qkd/ctl_responder.h"
+#include "keypool/qkd/simulator.h"
+
+struct simulator {
+    struct simulator_config config;
+    struct sim_topology *topology; /* owned */
+    struct sim_level *level;       /* owned */
+    struct arena *arena;           /* owned */
+    struct ctl_responder ctl;
+    uint64_t number;       /* of the next block */
+    uint64_t now_ms;       /* of the last event */
+    uint64_t next_due_ms;  /* not after the earliest acquisition's end */
+    struct sim_link *turn; /* round robin: the link that acquires; NULL: none */
+    size_t next_turn;      /* round robin: index of the link to be asked first */
+};
+
+/* Starts what can start and delivers what is complete. */
+int simulator_run(struct simulator *s, struct update *u) must_check;
+/* Plans running acquisitions anew after a change of speed. */
+void simulator_replan(struct simulator *s);
+/* The KME of this user is disconnected, with a reason, and may come again. */
+int simulator_drop(struct simulator *s, struct sim_user *user, struct update *u, const char *why);
+/* Forgets everything that depends on the list of links. */
+void simulator_forget_turns(struct simulator *s);
+
+int simulator_answer(void *owner, const char *verb, const json_t *arguments, json_t **result,
+    struct update *u, struct err *e);
