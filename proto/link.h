@@ -34,7 +34,7 @@ struct exchange {
     uint64_t hello_ms;  /* the peer's hello must come within this time */
     uint64_t ping_ms;   /* silence after which a ping is sent; NEVER_MS for none */
     uint64_t silent_ms; /* silence after which the link is dead; NEVER_MS for none */
-    bool hello_repeats; /* the hello types may come again later (ctl: every pair is one) */
+    bool hello_repeats; /* the hello types may come again later (ctl: every pair is one; pool) */
 };
 
 /* Bytes of the largest body that `from` may send: for EFFECT_LIMIT once its hello was accepted. */

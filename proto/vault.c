@@ -42,7 +42,8 @@ const struct exchange vault_exchange = {
     .silent_ms = NEVER_MS,
 };
 
-/* Carried by the KMEs' link, which has its own pings; a SYNC may be long in coming. */
+/* Carried by the KMEs' link, which has its own pings; a SYNC may be long in coming, and comes again
+ * when a vault was restarted behind it. */
 static const struct exchange_rule pool_rules[] = {
     {POOL_SYNC, BOTH, (size_t)32 * 1024, &pool__sync__descriptor},
     {POOL_STAGED, BOTH, SMALL, &pool__staged__descriptor},
@@ -58,4 +59,5 @@ const struct exchange pool_exchange = {
     .hello_ms = NEVER_MS,
     .ping_ms = NEVER_MS,
     .silent_ms = NEVER_MS,
+    .hello_repeats = true,
 };
