@@ -22,7 +22,7 @@ enum store_phase {
 enum store_outcome { STORE_ABORTED, STORE_SKIPPED, STORE_SUMMED };
 
 struct store_high {
-    uint8_t stream[FED_STREAM_BYTES];
+    uint8_t stream[FED_STREAM_BYTES]; /* its key (server/high.h) */
     uint64_t high;  /* max of cursors reported and ends proposed; lowered only to what both ends of
                        the pair, having refused the last proposal, report (server/high.h) */
     uint64_t burnt; /* max of cursors reported and ends known to be burnt: never lowered */
