@@ -6,7 +6,6 @@
 #include "client/tasks/draw.h"
 #include "client/tasks/generator.h"
 #include "client/tasks/measures.h"
-#include "client/tasks/published.h"
 #include "client/tasks/sampler.h"
 #include "common/util.h"
 
@@ -216,23 +215,6 @@ static void our_generators_reach_their_goals(void **state)
     assert_near(mean_entanglement(&generator_high), generator_high.goal, 0.02);
 }
 
-static void published_generators_measure_as_published(void **state)
-{
-    struct generator generators[2];
-    struct err e;
-    const char *dir = getenv("QFL_DATA");
-    if (!dir) {
-        print_message("# QFL_DATA is not set: the published weights were not looked at\n");
-        skip();
-    }
-    if (published_generators(dir, generators, &e) < 0) {
-        print_message("# %s\n", e.text);
-        skip();
-    }
-    assert_near(mean_entanglement(&generators[0]), 0.05, 0.01);
-    assert_near(mean_entanglement(&generators[1]), 0.28, 0.02);
-}
-
 static void u3_has_its_textbook_corners(void **state)
 {
     struct qnn_matrix h = generator_u3((const double[]){M_PI_2, 0, M_PI});
@@ -264,7 +246,6 @@ int main(void)
         cmocka_unit_test(haar_states_have_the_means_of_the_haar_measure),
         cmocka_unit_test(two_copies_do_not_tell_uniform_stabilisers_from_haar),
         cmocka_unit_test(our_generators_reach_their_goals),
-        cmocka_unit_test(published_generators_measure_as_published),
         cmocka_unit_test(u3_has_its_textbook_corners),
         cmocka_unit_test(copies_are_interleaved),
     };

@@ -292,21 +292,6 @@ static void a_black_image_is_a_state_too(void **state)
     scratch_deinit(&s);
 }
 
-static void the_real_images_are_read_where_they_are(void **state)
-{
-    struct task *t = NULL;
-    struct err e;
-    struct task_request r = {.task = "mnist-qnn", .shards = 4, .data_dir = getenv("QFL_DATA")};
-    if (!r.data_dir || task_open(&t, &r, &e) == -ENOENT) {
-        print_message("# no MNIST files below QFL_DATA\n");
-        skip();
-    }
-    assert_non_null(t);
-    assert_int_equal(t->train.rows, 500);
-    assert_int_equal(t->test.rows, 500);
-    task_free(t);
-}
-
 /* ---- evaluation -------------------------------------------------------------------------------- */
 
 /* Where the four rings of the circuit, with no rotations between them, send a basis state. */
@@ -355,7 +340,6 @@ int main(void)
         cmocka_unit_test(shards_are_disjoint_and_pooled),
         cmocka_unit_test(images_that_do_not_fit_are_named),
         cmocka_unit_test(a_black_image_is_a_state_too),
-        cmocka_unit_test(the_real_images_are_read_where_they_are),
         cmocka_unit_test(evaluation_counts_signs_and_squares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
