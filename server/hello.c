@@ -12,25 +12,36 @@
 
 /* ---- the outbox of a finished attempt -------------------------------------------------------- */
 
-static int tell_outcome(struct aggregator *a, uint64_t attempt, enum store_outcome outcome,
-    uint32_t conn, struct update *u)
+/* SKIP names the round that the client says the outbox is of. */
+static int tell_skip(
+    const struct session *session, const Fed__Hello *hello, const char *reason, struct update *u)
 {
-    if (outcome == STORE_ABORTED)
-        return send_abort(conn, attempt, FED_LOST_CLIENT, "the attempt was aborted", u);
-    if (outcome == STORE_SKIPPED)
-        return send_skip(a, conn, 0, attempt, "the round was skipped", u);
-    int r = release_again(a, attempt, conn, u);
-    return r > 0 ? send_skip(a, conn, 0, attempt, "summed; its result is not kept", u) : r;
+    Fed__Skip m = FED__SKIP__INIT;
+    m.run = hello->run;
+    m.round = hello->round;
+    m.attempt = hello->outbox_attempt;
+    m.reason = (char *)reason;
+    return link_send(u, session->conn, FED_SKIP, &m.base);
 }
 
-/* An outbox that nothing waits for is answered, so that the client deletes it. */
-static int settle_outbox(struct aggregator *a, uint32_t conn, uint64_t attempt, struct update *u)
+/* An outbox that nothing waits for is answered, so that the client deletes it. An attempt that is not
+ * known may have been released: the journal may be a restored one. */
+static int settle_outbox(
+    struct aggregator *a, const struct session *session, const Fed__Hello *hello, struct update *u)
 {
     enum store_outcome outcome;
+    uint64_t attempt = hello->outbox_attempt;
     int r = a->store->ops->outcome(a->store, attempt, &outcome);
     if (r == -ENOENT)
-        return send_abort(conn, attempt, FED_LOST_CLIENT, "no such attempt", u);
-    return r < 0 ? r : tell_outcome(a, attempt, outcome, conn, u);
+        return tell_skip(session, hello, "no such attempt is known", u);
+    if (r < 0)
+        return r;
+    if (outcome == STORE_ABORTED)
+        return send_abort(session->conn, attempt, FED_LOST_CLIENT, "the attempt was aborted", u);
+    if (outcome == STORE_SKIPPED)
+        return tell_skip(session, hello, "the round was skipped", u);
+    r = release_again(a, attempt, session->conn, u);
+    return r > 0 ? tell_skip(session, hello, "summed; the result is not kept", u) : r;
 }
 
 /* It was away when its attempt was aborted. */
@@ -103,15 +114,16 @@ static bool recognise(struct aggregator *a, const struct session *session)
     return is_same;
 }
 
-static int resume(struct aggregator *a, struct session *session, uint64_t outbox, uint64_t now_ms,
-    struct update *u)
+static int resume(struct aggregator *a, struct session *session, const Fed__Hello *hello,
+    uint64_t now_ms, struct update *u)
 {
+    uint64_t outbox = hello->outbox_attempt;
     bool is_same = recognise(a, session);
     const struct attempt *attempt = a->round.attempt;
     int member = attempt ? attempt_find(attempt, session->site) : -1;
     int r = 0;
     if (outbox != 0 && (member < 0 || outbox != attempt->number))
-        r = settle_outbox(a, session->conn, outbox, u);
+        r = settle_outbox(a, session, hello, u);
     if (r == 0 && outbox == 0)
         r = settle_aborted(a, session, u);
     if (r == 0 && member >= 0)
@@ -139,7 +151,7 @@ int hello_accept(struct aggregator *a, struct session *session, const Fed__Hello
         return r;
     update_note(u, NOTE_INFO, "%s connected", site_name(a, session->site));
     a->attempt = MAX(a->attempt, MAX(hello->last_attempt, hello->outbox_attempt));
-    return resume(a, session, hello->outbox_attempt, now_ms, u);
+    return resume(a, session, hello, now_ms, u);
 }
 
 static bool is_far_ahead(const struct aggregator *a, uint64_t attempt)

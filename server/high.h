@@ -10,8 +10,8 @@
  *
  * Proposals that neither end burnt (a server that dies after its journal write, links that break) would
  * push high past what clients accept, two ranges above their cursors, and the pair could never be used
- * again. So when both ends have refused the pair's last proposal, none of them can burn it any more,
- * and high falls back to max(burnt, cursors they report). No byte of an aborted attempt is then
+ * again. So when both ends have refused the pair's last proposal, which started beyond what clients
+ * accept, none of them can burn it any more, and high falls back to max(burnt, cursors they report). No byte of an aborted attempt is then
  * proposed again, because no end has taken it.
  */
 #pragma once

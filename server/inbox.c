@@ -249,13 +249,12 @@ static int on_chunk(struct aggregator *a, const struct said *s, struct update *u
 static int on_done(struct aggregator *a, const struct said *s, struct update *u)
 {
     const Fed__Done *m = (const Fed__Done *)s->message;
-    int r;
-    int member = current_member(a, s, m->attempt, u, &r);
-    if (member < 0)
-        return r;
-    if (a->round.phase != PHASE_RESULT)
+    bool is_current = a->round.attempt && a->round.attempt->number == m->attempt;
+    if (m->attempt > a->attempt || (is_current && a->round.phase != PHASE_RESULT))
         return session_violation(a, s->session, s->event->now_ms, u, "DONE before RESULT");
-    a->round.attempt->members[member].is_done = true;
+    int member = is_current ? attempt_find(a->round.attempt, s->site) : -1;
+    if (member >= 0) /* every client says DONE; only the participants are waited for */
+        a->round.attempt->members[member].is_done = true;
     return 0;
 }
 

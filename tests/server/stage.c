@@ -190,6 +190,10 @@ static void tell_send(struct stage *s, const struct effect *e, struct teller *t)
         take_reply(s, e->body);
         return;
     }
+    if (s->on_message)
+        for (int i = 0; i < (int)s->config.sites; i++)
+            if (s->clients[i].conn == e->conn)
+                s->on_message(s, i, e->type, e->body);
     char message[1024] = "";
     tell_message(s, e, message, sizeof(message));
     if (!message[0])
@@ -239,11 +243,19 @@ const char *stage_told(struct stage *s)
     return (const char *)s->said.data;
 }
 
-static void step(struct stage *s, struct event event)
+void stage_event(struct stage *s, struct event event)
 {
+    if (s->is_dead)
+        return;
     event.now_ms = s->now_ms;
     struct update u = {0};
-    assert_int_equal(aggregator_step(s->a, &event, &u), 0);
+    int r = aggregator_step(s->a, &event, &u);
+    s->is_dead = r < 0;
+    if (s->is_dead) {
+        assert_true(s->may_die);
+        update_deinit(&u);
+        return;
+    }
     struct teller t = {0};
     for (size_t i = 0; i < u.n; i++)
         tell(s, &u.effects[i], &t);
@@ -285,12 +297,18 @@ void stage_init(struct stage *s, size_t sites)
     }
 }
 
-void stage_start(struct stage *s)
+int stage_try_start(struct stage *s)
 {
     struct err e = {0};
-    assert_int_equal(
-        aggregator_new(&s->a, &s->config, store_sim_store(s->store), s->now_ms, &e), 0);
+    int r = aggregator_new(&s->a, &s->config, store_sim_store(s->store), s->now_ms, &e);
+    s->is_dead = r < 0;
     s->stopped = false;
+    return r;
+}
+
+void stage_start(struct stage *s)
+{
+    assert_int_equal(stage_try_start(s), 0);
 }
 
 void stage_kill(struct stage *s)
@@ -316,7 +334,7 @@ void stage_deinit(struct stage *s)
 void stage_tick(struct stage *s, uint64_t after_ms)
 {
     s->now_ms += after_ms;
-    step(s, (struct event){.kind = EVENT_TICK});
+    stage_event(s, (struct event){.kind = EVENT_TICK});
 }
 
 void stage_wait(struct stage *s)
@@ -324,7 +342,7 @@ void stage_wait(struct stage *s)
     uint64_t deadline_ms = aggregator_deadline_ms(s->a);
     assert_true(deadline_ms != NEVER_MS);
     s->now_ms = MAX(deadline_ms, s->now_ms);
-    step(s, (struct event){.kind = EVENT_TICK});
+    stage_event(s, (struct event){.kind = EVENT_TICK});
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -339,7 +357,7 @@ void stage_frame(struct stage *s, int client, uint16_t type, const void *body, s
     event.frame.body = copy;
     event.frame.len = len;
     assert_int_not_equal(event.conn, 0);
-    step(s, event);
+    stage_event(s, event);
     free(copy);
 }
 
@@ -348,6 +366,16 @@ void stage_say(struct stage *s, int client, uint16_t type, const ProtobufCMessag
     struct blob *body = codec_pack(message);
     stage_frame(s, client, type, body->data, body->len);
     blob_unref(body);
+}
+
+void stage_pass(struct stage *s, uint64_t ms)
+{
+    for (uint64_t t = 0; t < ms; t += 1000) {
+        for (int i = 0; i < (int)s->config.sites; i++)
+            if (s->clients[i].conn)
+                stage_frame(s, i, LINK_PONG, NULL, 0);
+        stage_tick(s, 1000);
+    }
 }
 
 /* What a client reports about its pairs; streams are named by both indices. */
@@ -385,7 +413,7 @@ void stage_connect_only(struct stage *s, int client)
     struct event event = {.kind = EVENT_OPENED, .conn = s->clients[client].conn};
     event.opened.role = ROLE_CLIENT;
     event.opened.site = stage_roster[client];
-    step(s, event);
+    stage_event(s, event);
 }
 
 void stage_hello(struct stage *s, int client)
@@ -414,7 +442,7 @@ void stage_drop(struct stage *s, int client)
 {
     struct event event = {.kind = EVENT_CLOSED, .conn = s->clients[client].conn};
     s->clients[client].conn = 0;
-    step(s, event);
+    stage_event(s, event);
 }
 
 void stage_reincarnate(struct stage *s, int client)
@@ -587,7 +615,7 @@ const char *stage_ask(struct stage *s, const char *verb, const char *arguments)
     struct event opened = {.kind = EVENT_OPENED, .conn = CTL_CONN};
     opened.opened.role = ROLE_CTL;
     opened.opened.site = "ctl";
-    step(s, opened);
+    stage_event(s, opened);
     Ctl__Request m = CTL__REQUEST__INIT;
     m.verb = (char *)verb;
     m.arguments = (char *)arguments;
@@ -596,9 +624,9 @@ const char *stage_ask(struct stage *s, const char *verb, const char *arguments)
     event.frame.type = CTL_REQUEST;
     event.frame.body = body->data;
     event.frame.len = body->len;
-    step(s, event);
+    stage_event(s, event);
     blob_unref(body);
-    step(s, (struct event){.kind = EVENT_CLOSED, .conn = CTL_CONN});
+    stage_event(s, (struct event){.kind = EVENT_CLOSED, .conn = CTL_CONN});
     return s->reply;
 }
 

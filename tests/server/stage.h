@@ -43,6 +43,10 @@ struct stage {
     uint32_t model_chunks;
     uint32_t result_chunks;
     bool stopped;
+    /* Hears every message that is sent to a client; NULL for none. */
+    void (*on_message)(struct stage *s, int client, uint16_t type, const struct blob *body);
+    bool may_die; /* the store may fail: then is_dead is set, and only stage_kill is of use */
+    bool is_dead;
 };
 
 extern const char *const stage_roster[STAGE_SITES]; /* alice bob charlie david ... */
@@ -51,6 +55,7 @@ extern const char *const stage_roster[STAGE_SITES]; /* alice bob charlie david .
  * The test may change `config` before stage_start. */
 void stage_init(struct stage *s, size_t sites);
 void stage_start(struct stage *s);
+int stage_try_start(struct stage *s);
 /* The process dies; all connections with it. stage_start starts it again. */
 void stage_kill(struct stage *s);
 void stage_deinit(struct stage *s);
@@ -60,8 +65,13 @@ const char *stage_told(struct stage *s);
 /* Compares it. */
 #define stage_expect(s, text) assert_string_equal(stage_told(s), text)
 
+/* Any event, now. */
+void stage_event(struct stage *s, struct event event);
+
 /* ---- time and connections ---- */
 void stage_tick(struct stage *s, uint64_t after_ms);
+/* The same, with every connected client saying something each second. */
+void stage_pass(struct stage *s, uint64_t ms);
 /* To the core's own deadline. */
 void stage_wait(struct stage *s);
 void stage_connect(struct stage *s, int client); /* and says HELLO */
