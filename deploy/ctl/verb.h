@@ -28,4 +28,5 @@ extern const struct verb verbs_audit[];
 extern const struct verb verbs_pki[];
 extern const struct verb verbs_site[];
 extern const struct verb verbs_task[];
+extern const struct verb verbs_evaluate[];
 extern const struct verb verbs_keyrate[];
