@@ -32,7 +32,8 @@ int reach(const char *socket, const char *verb, json_t *arguments, json_t **resu
 
 void reach_print(const json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    json_dumpf(
+        value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
     putchar('\n');
 }
 

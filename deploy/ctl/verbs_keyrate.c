@@ -71,7 +71,7 @@ static int load_table(const struct keyrate_arguments *a, const struct keyrate_op
                    ? err_set(e, EX_USAGE, "--network takes paper-3 or paper-4")
                    : 0;
     auto_free char *text = NULL;
-    size_t len;
+    size_t len = 0;
     int r = read_file(path, &text, &len, e);
     if (r != 0)
         return r;

@@ -5,7 +5,7 @@
 #include "deploy/ctl/task_options.h"
 #include "deploy/ctl/verb.h"
 
-#include "common/pki.h"
+#include "common/identity.h"
 #include "common/util.h"
 
 #include <errno.h>
@@ -99,7 +99,7 @@ static int init(int argc, char **argv, struct err *e)
         return r;
     if (operands != 1 || !out || !federation)
         return err_set(e, EX_USAGE, "task init needs a task, --federation and --out FILE");
-    if (!pki_is_name(federation))
+    if (!identity_is_name(federation))
         return err_set(e, EX_USAGE, "\"%s\" is no federation name", federation);
     struct task *t = NULL;
     long long seed = 1;
