@@ -233,9 +233,10 @@ static bool has_degrees(const struct graph *g, uint32_t k)
 
 /* S. Even's test: fewer than k nodes separate the graph if and only if they separate two of the first k
  * nodes, or some node v_j from all nodes before it. */
-static bool is_connected(struct fan *f, uint32_t k, uint8_t *before)
+static bool is_connected(struct fan *f, uint32_t k)
 {
     const struct graph *g = f->g;
+    uint8_t before[GRAPH_NODES_MAX] = {0};
     for (uint32_t v = 0; v < g->n; v++) {
         for (uint32_t u = 0; v < k && u < v; u++) {
             const uint8_t *near = g->adjacent + (size_t)u * g->n;
@@ -257,11 +258,10 @@ int graph_is_connected(const struct graph *g, uint32_t k)
     if (g->n < k + 1 || !has_degrees(g, k))
         return 0;
     struct fan f;
-    auto_free uint8_t *before = calloc(g->n, 1);
-    int r = before ? fan_init(&f, g) : -ENOMEM;
+    int r = fan_init(&f, g);
     if (r < 0)
         return r;
-    bool yes = is_connected(&f, k, before);
+    bool yes = is_connected(&f, k);
     fan_deinit(&f);
     return yes;
 }

@@ -164,6 +164,12 @@ int quantiser_encode(
 
 /* ---- decoding ---------------------------------------------------------------------------------- */
 
+static struct words_reader reader_of(const struct quantiser *z, const uint8_t *packed)
+{
+    assert(z->q >= WORDS_Q_MIN && z->q <= WORDS_Q_MAX);
+    return (struct words_reader){.p = packed, .q = z->q};
+}
+
 uint32_t quantiser_canaries_wrong(const struct quantiser *z, const uint8_t *sum)
 {
     uint32_t wrong = 0;
@@ -178,7 +184,7 @@ uint32_t quantiser_canaries_wrong(const struct quantiser *z, const uint8_t *sum)
 void quantiser_apply(const struct quantiser *z, const uint8_t *sum, double *model)
 {
     const double step = quantiser_step(z);
-    struct words_reader r = {.p = sum, .q = z->q};
+    struct words_reader r = reader_of(z, sum);
     for (uint32_t c = 0; c < quantiser_chunks(z); c++) {
         words_read(&r);
         for (uint32_t k = chunk_parameters(z, c); k > 0; k--)
@@ -189,7 +195,7 @@ void quantiser_apply(const struct quantiser *z, const uint8_t *sum, double *mode
 
 void quantiser_integers(const struct quantiser *z, const uint8_t *packed, int64_t *out)
 {
-    struct words_reader r = {.p = packed, .q = z->q};
+    struct words_reader r = reader_of(z, packed);
     for (uint32_t c = 0; c < quantiser_chunks(z); c++) {
         words_read(&r);
         for (uint32_t k = chunk_parameters(z, c); k > 0; k--)

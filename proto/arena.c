@@ -34,11 +34,15 @@ static struct block *block_new(size_t cap, struct block *next)
 
 struct arena *arena_new(size_t keep)
 {
-    auto_free struct arena *a = calloc(1, sizeof(*a));
-    if (!a)
+    struct arena *a = calloc(1, sizeof(*a));
+    struct block *kept = block_new(keep, NULL);
+    if (!a || !kept) {
+        free(a);
+        free(kept);
         return NULL;
-    a->current = block_new(keep, NULL);
-    return a->current ? steal(&a) : NULL;
+    }
+    a->current = kept;
+    return a;
 }
 
 void arena_reset(struct arena *a, bool wipe)
