@@ -710,7 +710,7 @@ void rig_ask(struct rig *r, const char *verb, const char *arguments)
 void rig_ready(struct rig *r, uint64_t round)
 {
     rig_open(r, round);
-    if (rig_phase(r, "fetching"))
+    if (strcmp(participant_query(r->p).phase, "fetching") == 0)
         rig_send_model(r);
     assert_true(rig_phase(r, "ready"));
     rig_forget(r);
