@@ -218,7 +218,7 @@ static int answer_again(struct participant *p, const Fed__Commit *commit, struct
         update_note(u, NOTE_ALARM, "attempt %llu comes with two views", (ull)a->number);
         return p->round.phase == PHASE_RELEASED
                    ? 0
-                   : client_attempt_refuse(p, FED_VIEW, "the attempt came with another view", u);
+                   : client_attempt_refuse(p, FED_TAG, "the attempt came with another view", u);
     }
     int r = 0;
     if (p->round.phase == PHASE_CONFIRMING || p->round.phase == PHASE_MASKING ||
