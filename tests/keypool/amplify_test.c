@@ -20,7 +20,7 @@ static bool by_definition(const uint8_t *key, const uint8_t *t, uint64_t n, uint
 {
     bool sum = bit(key, i);
     for (uint64_t j = 0; j < n - l; j++)
-        sum ^= bit(t, i + (n - l - 1) - j) & bit(key, l + j);
+        sum ^= bit(t, i + (n - l - 1) - j) && bit(key, l + j);
     return sum;
 }
 
