@@ -218,7 +218,7 @@ static int answer_again(struct participant *p, const Fed__Commit *commit, struct
         update_note(u, NOTE_ALARM, "attempt %llu comes with two views", (ull)a->number);
         return p->round.phase == PHASE_RELEASED
                    ? 0
-                   : client_attempt_refuse(p, FED_VIEW, "the attempt came with another view", u);
+                   : client_attempt_refuse(p, FED_TAG, "the attempt came with another view", u);
     }
     int r = 0;
     if (p->round.phase == PHASE_CONFIRMING || p->round.phase == PHASE_MASKING ||
@@ -330,16 +330,25 @@ int client_attempt_check_cursors(struct participant *p, struct update *u)
     return r > 0 ? client_attempt_refuse(p, (enum fed_code)r, e.text, u) : reserve(p, u);
 }
 
+/* The name as the roster keeps it, which outlives the view. */
+static const char *roster_name(const struct participant *p, const char *peer)
+{
+    for (size_t i = 0; i < p->config.n_peers; i++)
+        if (strcmp(p->config.peers[i], peer) == 0)
+            return p->config.peers[i];
+    return "";
+}
+
 static int count_burnt(struct participant *p)
 {
     const struct edges *edges = &p->round.attempt.edges;
     for (uint32_t i = 0; i < edges->n; i++) {
         const struct edge *edge = &edges->list[i];
         const struct level *level = client_levels_find(&p->pool.levels, edge->peer);
-        uint64_t skipped = level && level->cursor < edge->start ? edge->start - level->cursor : 0;
+        uint64_t skipped = level ? edge->start - MIN(level->cursor, edge->start) : 0;
         p->counters.key_burnt_bytes += skipped + edge->length;
-        int r = budget_burn(
-            &p->budget, p->now_ms, p->round.attempt.number, edge->peer, skipped + edge->length);
+        int r = budget_burn(&p->budget, p->now_ms, p->round.attempt.number,
+            roster_name(p, edge->peer), skipped + edge->length);
         if (r < 0)
             return r;
     }

@@ -248,7 +248,7 @@ static int check_start(
             (ull)edge->start, (ull)level->cursor);
     uint64_t reached = MAX(level->cursor, level->peer_cursor);
     if (edge->start > reached && edge->start - reached > POLICY_RANGES_AHEAD * edge->length)
-        return err_set(e, FED_POLICY, "the key for %s starts at %llu, far ahead of %llu", peer,
+        return err_set(e, FED_STALE, "the key for %s starts at %llu, far ahead of %llu", peer,
             (ull)edge->start, (ull)reached);
     if (edge->start > level->end || edge->length > level->end - edge->start)
         return err_set(e, FED_NO_KEY,

@@ -42,6 +42,9 @@ int client_pool_opened(struct participant *p, uint32_t conn, struct update *u)
 
 int client_pool_closed(struct participant *p, struct update *u)
 {
+    if (!p->pool.session.is_welcome)
+        update_note(u, NOTE_WARNING,
+            "the key pool did not welcome this client: is it that of site %s?", p->config.site);
     p->pool.session = (struct session){0};
     p->pool.asked = p->pool.answered = p->pool.needed = 0;
     return client_attempt_on_vault_lost(p, u);
@@ -231,7 +234,8 @@ int client_pool_release(struct participant *p, uint64_t attempt, struct update *
 
 static bool is_polling(const struct participant *p)
 {
-    return client_pool_is_up(p) && p->server.is_welcome && p->pool.asked == p->pool.answered;
+    return client_pool_is_up(p) && p->server.is_welcome && p->pool.asked == p->pool.answered &&
+           p->round.phase <= PHASE_READY;
 }
 
 int client_pool_tick(struct participant *p, struct update *u)

@@ -25,18 +25,18 @@ static bool is_own_outbox(const struct participant *p, uint64_t attempt)
     return p->round.outbox.sealed && p->round.outbox.label.attempt == attempt;
 }
 
-/* The attempt has its sum: whatever of it is still here is of no use any more. */
+/* The attempt has its sum: whatever of it is still here is of no use any more. DONE says that an
+ * outbox is gone; who had none has nothing to say. */
 static int conclude(struct participant *p, bool is_this_round, uint64_t attempt, struct update *u)
 {
     Fed__Done m = FED__DONE__INIT;
-    int r = 0;
-    if (is_this_round || is_own_outbox(p, attempt)) {
-        bool is_summed = is_own_outbox(p, attempt);
-        p->counters.rounds_done++;
-        r = client_round_leave(p, is_summed, u);
-    }
+    bool is_mine = is_own_outbox(p, attempt);
+    if (!is_this_round && !is_mine)
+        return 0;
+    p->counters.rounds_done++;
+    int r = client_round_leave(p, is_mine, u);
     m.attempt = attempt;
-    return r == 0 ? client_upstream_send(p, u, FED_DONE, &m.base) : r;
+    return r == 0 && is_mine ? client_upstream_send(p, u, FED_DONE, &m.base) : r;
 }
 
 /* ---- head -------------------------------------------------------------------------------------- */

@@ -234,12 +234,23 @@ static bool is_run_allowed(const struct participant *p, const struct terms *term
     return p->config.policy.any_run || client_state_is_approved(&p->state, terms->run);
 }
 
+/* Is it the round of the outbox? */
+static bool is_outbox_of(
+    const struct participant *p, const uint8_t *run, size_t run_len, uint64_t round)
+{
+    const struct outbox_label *label = &p->round.outbox.label;
+    return p->round.outbox.sealed && run_len == FED_RUN_BYTES &&
+           memcmp(label->run, run, run_len) == 0 && label->round == round;
+}
+
 /* Rounds never go back, and one that an update was released for never comes again. */
 static int check_round(const struct participant *p, const struct terms *terms, struct err *e)
 {
-    if (client_state_is_closed(&p->state, terms->run, terms->round))
-        return err_set(
-            e, FED_SPENT, "an update for round %llu has been released already", (ull)terms->round);
+    bool is_released = p->round.phase == PHASE_RELEASED &&
+                       is_outbox_of(p, terms->run, FED_RUN_BYTES, terms->round);
+    if (is_released || client_state_is_closed(&p->state, terms->run, terms->round))
+        return err_set(e, FED_SPENT, "an update for round %llu may have been released already",
+            (ull)terms->round);
     if (p->state.has_run && memcmp(p->state.run, terms->run, FED_RUN_BYTES) == 0 &&
         terms->round < p->state.round)
         return err_set(e, FED_POLICY, "round %llu comes after round %llu", (ull)terms->round,
@@ -355,11 +366,8 @@ int client_round_resume(struct participant *p, struct update *u)
 /* Is it about the round that the terms, or an outbox found at start, belong to? */
 static bool is_round_here(const struct participant *p, ProtobufCBinaryData run, uint64_t round)
 {
-    const struct outbox_label *label = &p->round.outbox.label;
-    if (terms_is_round(&p->round.terms, run.data, run.len, round))
-        return true;
-    return p->round.outbox.sealed && run.len == FED_RUN_BYTES &&
-           memcmp(label->run, run.data, run.len) == 0 && label->round == round;
+    return terms_is_round(&p->round.terms, run.data, run.len, round) ||
+           is_outbox_of(p, run.data, run.len, round);
 }
 
 int client_round_on_skip(struct participant *p, const Fed__Skip *skip, struct update *u)

@@ -3,7 +3,6 @@
 
 #include "common/util.h"
 
-#include <ctype.h>
 #include <errno.h>
 
 struct sim_topology {
@@ -138,15 +137,6 @@ static void drop_links(struct sim_topology *t, const struct sim_user *user)
 
 /* ---- users -------------------------------------------------------------------------------- */
 
-static bool is_name(const char *name)
-{
-    size_t len = strlen(name);
-    for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
-            return false;
-    return len > 0 && len <= SITE_NAME_MAX;
-}
-
 static int push_user(struct sim_topology *t, const char *name)
 {
     struct sim_user **users = realloc(t->users, (t->n_users + 1) * sizeof(struct sim_user *));
@@ -177,7 +167,7 @@ static void sort_all(struct sim_topology *t)
 /* Leaves users and links to be sorted. */
 static int add_user(struct sim_topology *t, const char *name, struct err *e)
 {
-    if (!is_name(name))
+    if (!site_name_is_valid(name))
         return err_set(e, -EINVAL, "\"%.80s\" is no name of a site", name);
     for (size_t i = 0; i < t->n_users; i++)
         if (strcmp(t->users[i]->name, name) == 0)

@@ -288,11 +288,12 @@ static int welcome(struct simulator *s, struct sim_user *user, struct update *u)
 static int hear_hello(
     struct simulator *s, struct sim_user *user, const Qkd__Hello *m, struct update *u)
 {
-    if (m->version != QKD_VERSION)
-        return simulator_drop(s, user, u, "speaks another version of the exchange");
     if (strcmp(m->site, user->name) != 0)
         return simulator_drop(s, user, u, "says to be another site than its certificate");
-    return welcome(s, user, u);
+    int r = welcome(s, user, u);
+    if (r == 0 && m->version != QKD_VERSION)
+        return simulator_drop(s, user, u, "speaks another version of the exchange");
+    return r;
 }
 
 static int hear_grant(

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 const char *const rig_sites[RIG_SITES] = {"alice", "bob", "charlie", "david"};
-static const char *const rig_peers[] = {"alice", "charlie", "david"};
 
 /* ---- story ------------------------------------------------------------------------------------ */
 
@@ -121,7 +120,8 @@ static void tell_message(struct rig *r, uint16_t type, const void *m)
         keep_tags(r, m);
         break;
     case FED_LOCKED:
-        tell(r, "server: LOCKED %d", (int)((const Fed__Locked *)m)->attempt);
+        r->locked = ((const Fed__Locked *)m)->attempt;
+        tell(r, "server: LOCKED %d", (int)r->locked);
         break;
     case FED_CHUNK:
         keep_chunk(r, m);
@@ -347,7 +347,7 @@ void rig_connect_server(struct rig *r)
 
 void rig_connect_vault(struct rig *r)
 {
-    connect_to(r, &r->pool, ROLE_VAULT, "bob");
+    connect_to(r, &r->pool, ROLE_VAULT, r->site);
 }
 
 static void lose(struct rig *r, uint32_t *conn)
@@ -407,15 +407,13 @@ static void init_server(struct rig *r)
     sha256(r->model_hash, r->model, sizeof(r->model));
 }
 
-void rig_init(struct rig *r, uint64_t seed)
+static void init_config(struct rig *r)
 {
-    *r = (struct rig){.now_ms = 1000, .disk = disk_sim_new(seed)};
-    r->trainer = fake_trainer(RIG_PARAMETERS, 10);
     r->config = (struct participant_config){
         .federation = "test",
-        .site = "bob",
-        .peers = rig_peers,
-        .n_peers = ARRAY_SIZE(rig_peers),
+        .site = r->site,
+        .peers = r->peers,
+        .n_peers = ARRAY_SIZE(r->peers),
         .policy = {.k_min = 3,
             .t_min = 1,
             .any_run = true,
@@ -424,16 +422,31 @@ void rig_init(struct rig *r, uint64_t seed)
             .q_max = 32,
             .clip_max = 1},
         .trainer = &r->trainer.trainer,
-        .seed = "the seed of bob",
         .nonce = "nonce",
         .on_quantised = on_quantised,
         .on_quantised_arg = r,
     };
-    fake_vault_init(&r->vault, "bob", rig_peers, ARRAY_SIZE(rig_peers));
+    strcpy((char *)r->config.seed, r->site);
+}
+
+void rig_init_site(struct rig *r, uint64_t seed, const char *site)
+{
+    *r = (struct rig){.now_ms = 1000, .disk = disk_sim_new(seed), .site = site};
+    r->trainer = fake_trainer(RIG_PARAMETERS, 10);
+    for (size_t i = 0, n = 0; i < RIG_SITES; i++)
+        if (strcmp(rig_sites[i], site) != 0)
+            r->peers[n++] = rig_sites[i];
+    init_config(r);
+    fake_vault_init(&r->vault, site, r->peers, ARRAY_SIZE(r->peers));
     init_server(r);
     rig_forget(r);
     rig_start(r);
     assert_non_null(r->p);
+}
+
+void rig_init(struct rig *r, uint64_t seed)
+{
+    rig_init_site(r, seed, "bob");
 }
 
 void rig_start(struct rig *r)
@@ -540,11 +553,15 @@ void rig_plan(struct rig *r, uint64_t attempt)
         .rounding = (enum rounding)r->params.rounding,
     };
     static const uint64_t samples[] = {10, 10, 10, 10};
-    uint64_t starts[6] = {0};
-    const struct fake_stream *s = r->vault.streams;
-    starts[0] = s[0].cursor; /* alice-bob */
-    starts[3] = s[1].cursor; /* bob-charlie */
-    starts[4] = s[2].cursor; /* bob-david */
+    uint64_t starts[RIG_SITES * (RIG_SITES - 1) / 2] = {0};
+    size_t edge = 0;
+    for (size_t low = 0; low < RIG_SITES; low++)
+        for (size_t high = low + 1; high < RIG_SITES; high++, edge++) {
+            const char *peer =
+                strcmp(rig_sites[low], r->site) == 0 ? rig_sites[high] : rig_sites[low];
+            bool is_own = peer == rig_sites[high] || strcmp(rig_sites[high], r->site) == 0;
+            starts[edge] = is_own ? fake_vault_stream(&r->vault, peer)->cursor : 0;
+        }
     plan_init(&r->plan, &terms, rig_sites, samples, RIG_SITES, starts);
     memcpy(r->plan.run, r->run, 16);
     memcpy(r->plan.previous, r->previous, 32);
@@ -574,12 +591,12 @@ void rig_relay_tag(struct rig *r, const char *from, const uint8_t tag[16])
 
 void rig_relay(struct rig *r, const char *from)
 {
-    int low = view_find(&r->plan.view, from), high = view_find(&r->plan.view, "bob");
+    int low = view_find(&r->plan.view, from), high = view_find(&r->plan.view, r->site);
     bool is_low = low < high;
     const View__Edge *edge = is_low ? plan_edge(&r->plan, (uint32_t)low, (uint32_t)high)
                                     : plan_edge(&r->plan, (uint32_t)high, (uint32_t)low);
     uint8_t head[VIEW_HEAD_BYTES], tag[16];
-    fake_vault_bytes(from, "bob", edge->start, head, sizeof(head));
+    fake_vault_bytes(from, r->site, edge->start, head, sizeof(head));
     view_tag(r->view->data, r->view->len, (uint32_t)low, (uint32_t)high, head,
         head + 16 + (is_low ? 0 : 16), tag);
     rig_relay_tag(r, from, tag);
@@ -588,7 +605,7 @@ void rig_relay(struct rig *r, const char *from)
 void rig_relay_all(struct rig *r)
 {
     for (size_t i = 0; i < r->plan.view.n_members; i++)
-        if (strcmp(r->plan.view.members[i]->site, "bob") != 0)
+        if (strcmp(r->plan.view.members[i]->site, r->site) != 0)
             rig_relay(r, r->plan.view.members[i]->site);
 }
 
@@ -621,7 +638,7 @@ void rig_skip(struct rig *r, uint64_t round, uint64_t attempt)
     rig_say(r, FED_SKIP, &m.base);
 }
 
-static struct quantiser quantiser_of(const struct rig *r)
+struct quantiser rig_quantiser(const struct rig *r)
 {
     return (struct quantiser){.q = r->params.q,
         .participants = RIG_SITES,
@@ -655,7 +672,7 @@ static void make_digest(struct rig *r, const Fed__Result *m, uint8_t digest[32])
 void rig_result_bent(struct rig *r, uint64_t round, uint64_t attempt, int64_t step_value,
     void (*bend)(Fed__Result *), long spoil)
 {
-    struct quantiser z = quantiser_of(r);
+    struct quantiser z = rig_quantiser(r);
     uint8_t sum[256] = {0}, base[32], hash[32], digest[32];
     fill_sum(&z, step_value, sum);
     memcpy(base, r->model_hash, 32);
@@ -697,7 +714,7 @@ void rig_ask(struct rig *r, const char *verb, const char *arguments)
 {
     Ctl__Request m = CTL__REQUEST__INIT;
     if (!r->ctl)
-        connect_to(r, &r->ctl, ROLE_CTL, "bob");
+        connect_to(r, &r->ctl, ROLE_CTL, r->site);
     m.verb = (char *)verb;
     m.arguments = (char *)arguments;
     struct blob *body = codec_pack(&m.base);
@@ -710,7 +727,7 @@ void rig_ask(struct rig *r, const char *verb, const char *arguments)
 void rig_ready(struct rig *r, uint64_t round)
 {
     rig_open(r, round);
-    if (rig_phase(r, "fetching"))
+    if (strcmp(participant_query(r->p).phase, "fetching") == 0)
         rig_send_model(r);
     assert_true(rig_phase(r, "ready"));
     rig_forget(r);

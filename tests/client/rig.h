@@ -9,7 +9,8 @@
  *     closed server: ...            a connection closed by the participant
  *     stop 0: ...                   the daemon shall end
  *
- * The site is bob of {alice, bob, charlie, david}. The disk is tests/sim's, so that power cuts work.
+ * The site is bob of {alice, bob, charlie, david}, unless a test wants another one. The disk is
+ * tests/sim's, so that power cuts work.
  */
 #pragma once
 
@@ -33,6 +34,8 @@ struct rig_frame {
 };
 
 struct rig {
+    const char *site;
+    const char *peers[RIG_SITES - 1];
     struct participant *p;
     struct participant_config config;
     struct disk_sim *disk;
@@ -65,6 +68,7 @@ struct rig {
     size_t chunk_len[RIG_CHUNKS];
     unsigned chunks_seen;
     uint8_t tags[RIG_SITES][16]; /* of the last CONFIRM, by site */
+    uint64_t locked;             /* attempt of the last LOCKED */
     char *reply;                 /* of the last CTL_REPLY: result, or reason */
     int reply_code;
 
@@ -76,6 +80,7 @@ extern const char *const rig_sites[RIG_SITES];
 
 /* A participant on an empty disk, not yet connected. */
 void rig_init(struct rig *r, uint64_t seed);
+void rig_init_site(struct rig *r, uint64_t seed, const char *site);
 void rig_deinit(struct rig *r);
 /* For cmocka fixtures: *state is a rig that is connected to both sides. */
 int rig_setup(void **state);
@@ -119,6 +124,8 @@ void rig_relay_all(struct rig *r);
 void rig_go(struct rig *r, uint64_t attempt, uint32_t from_chunk);
 void rig_abort(struct rig *r, uint64_t attempt);
 void rig_skip(struct rig *r, uint64_t round, uint64_t attempt);
+/* How the open round quantises. */
+struct quantiser rig_quantiser(const struct rig *r);
 /* A result with the sum `step` in every word; r->model becomes the new model. */
 void rig_result(struct rig *r, uint64_t round, uint64_t attempt, int64_t step);
 /* The same with lies: `bend` changes the message, `spoil` one byte of the sum unless negative. */
