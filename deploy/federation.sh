@@ -31,7 +31,7 @@ federation_configure() { # CLIENTS TASK ROUNDS Q SPLIT SEED DATA
     FED_SITES=()
     for ((i = 0; i < FED_CLIENTS; i++)); do FED_SITES+=("$(federation_site_name "$i")"); done
     mapfile -t FED_SITES < <(printf '%s\n' "${FED_SITES[@]}" | sort)
-    defaults=$("$QFLCTL" task show "$FED_TASK" --json)
+    defaults=$("$QFLCTL" task show "$FED_TASK" ${FED_DATA:+--data "$FED_DATA"} --json)
     FED_ROUNDS=${3:-$(jq -r .rounds <<<"$defaults")}
     FED_Q=${4:-$(jq -r .q <<<"$defaults")}
     FED_SERVER=$(federation_address -8):7000
@@ -55,7 +55,7 @@ federation_write_server() { # DEFAULTS-JSON
     local dir=$FED_DIR/server
     mkdir -p "$dir"
     federation_issue server aggregator "$dir/tls"
-    "$QFLCTL" task init "$FED_TASK" --seed "$FED_SEED" --federation demo --out "$dir/model.qflm" >/dev/null
+    "$QFLCTL" task init "$FED_TASK" ${FED_DATA:+--data "$FED_DATA"} --seed "$FED_SEED" --federation demo --out "$dir/model.qflm" >/dev/null
     cat >"$dir/server.yaml" <<END
 federation: demo
 site: aggregator
@@ -82,7 +82,11 @@ END
 }
 
 federation_write_sim() {
-    local dir=$FED_DIR/qkdsim links='' i j
+    local dir=$FED_DIR/qkdsim network
+    case $FED_CLIENTS in
+    3 | 4) network="network: paper-$FED_CLIENTS" ;;
+    *) network="default_link: {like: paper-4-AD}" ;;
+    esac
     mkdir -p "$dir"
     federation_issue qkdsim eve "$dir/tls"
     cat >"$dir/qkdsim.yaml" <<END
@@ -93,7 +97,7 @@ $(federation_tls "$dir/tls")
 state: $dir/state
 control: $dir/ctl.sock
 level: rate
-network: paper-4
+$network
 users: [$(IFS=,; echo "${FED_SITES[*]}")]
 block_s: 10
 prefill_bits: ${FED_PREFILL_BITS:-2000000}

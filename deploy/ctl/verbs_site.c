@@ -109,7 +109,7 @@ static int keyfile(int argc, char **argv, struct err *e)
         {.name = "simulated", .is_flag = true, .flag = &a.simulated},
         {.name = "json", .is_flag = true, .flag = &a.json}, {0}};
     int operands;
-    const char *sites[2];
+    const char *sites[2] = {NULL, NULL};
     struct key_file f = {0};
     int r = options_parse(specs, argc, argv, &operands, e);
     r = r == 0 ? check_sites(operands, argv, sites, e) : r;
