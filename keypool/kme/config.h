@@ -4,7 +4,7 @@
 
 #include "common/daemon.h"
 #include "common/disk.h"
-#include "keypool/config_tls.h"
+#include "common/config_tls.h"
 #include "keypool/kme/kme.h"
 
 enum kme_source_type { KME_SOURCE_SIM, KME_SOURCE_FILE };

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/daemon.h"
-#include "keypool/config_tls.h"
+#include "common/config_tls.h"
 #include "keypool/qkd/simulator.h"
 
 /* A link's parameters as they are written: what is unset (-1) is taken from `like`. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keypool/config_tls.h"
+#include "common/config_tls.h"
 
 const struct config_field config_tls_fields[] = {
     {.key = "certificate",
