@@ -114,6 +114,12 @@ static int check_params(const struct aggregator_config *c, struct err *e)
     return 0;
 }
 
+int aggregator_check(const struct aggregator_config *config, struct err *e)
+{
+    int r = check_roster(config, e);
+    return r < 0 ? r : check_params(config, e);
+}
+
 static int init_parts(struct aggregator *a, const struct store_state *state)
 {
     size_t sites = a->config.sites;
@@ -194,9 +200,7 @@ int aggregator_new(struct aggregator **out, const struct aggregator_config *conf
     struct err ignored = {0};
     if (!e)
         e = &ignored;
-    int r = check_roster(config, e);
-    if (r == 0)
-        r = check_params(config, e);
+    int r = aggregator_check(config, e);
     if (r < 0)
         return r;
     struct aggregator *a = calloc(1, sizeof(*a));

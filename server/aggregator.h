@@ -44,7 +44,10 @@ struct aggregator_config {
     uint8_t seed[32]; /* of run ids */
 };
 
-/* Loads the store and resumes. `store` is kept until free. */
+/* -EINVAL with a sentence for what cannot work: a roster too small or too large, a q too small for it. */
+int aggregator_check(const struct aggregator_config *config, struct err *e) must_check;
+
+/* Checks, loads the store and resumes. `store` is kept until free. */
 int aggregator_new(struct aggregator **out, const struct aggregator_config *config,
     struct store *store, uint64_t now_ms, struct err *e) must_check;
 void aggregator_free(struct aggregator *a);
