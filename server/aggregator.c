@@ -431,7 +431,7 @@ int aggregator_step(struct aggregator *a, const struct event *event, struct upda
 
 uint64_t aggregator_deadline_ms(const struct aggregator *a)
 {
-    if (a->fault.text[0])
+    if (a->fault.text[0] || a->run.is_stopped)
         return NEVER_MS;
     uint64_t deadline_ms = MIN(sessions_deadline_ms(&a->sessions), a->round.deadline_ms);
     return MIN(deadline_ms, a->run.gather_ms);

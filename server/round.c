@@ -429,8 +429,9 @@ int round_advance(struct aggregator *a, uint64_t now_ms, bool *progress, struct 
         [PHASE_RESULT] = advance_result,
     };
     enum phase before = a->round.phase;
-    if (before == PHASE_IDLE)
-        return 0;
+    bool is_waiting = before == PHASE_OPEN || before == PHASE_KEYS;
+    if (before == PHASE_IDLE || (is_waiting && (a->run.stop || a->run.drain)))
+        return 0; /* run.c decides */
     int r = advance[before](a, now_ms, u);
     *progress |= a->round.phase != before;
     return r;

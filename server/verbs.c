@@ -59,19 +59,35 @@ static int do_rounds(struct aggregator *a, const json_t *arguments, struct reply
     return give(reply, a->store->ops->rounds_json(a->store, (uint64_t)MAX(first, 0)));
 }
 
+static json_t *split_names(const char *names)
+{
+    json_t *list = json_array();
+    while (*names) {
+        size_t len = strcspn(names, ",");
+        json_array_append_new(list, json_stringn(names, len));
+        names += len + (names[len] == ',');
+    }
+    return list;
+}
+
+static json_t *list_integers(const struct quantiser *z, const uint8_t *packed)
+{
+    auto_free int64_t *integers = calloc(z->parameters, sizeof(*integers));
+    json_t *list = json_array();
+    if (!integers)
+        return list;
+    quantiser_integers(z, packed, integers);
+    for (uint32_t i = 0; i < z->parameters; i++)
+        json_array_append_new(list, json_integer(integers[i]));
+    return list;
+}
+
 static char *describe_sum(const struct aggregator *a, const struct store_published *p)
 {
     struct quantiser z = draft_quantiser(a->config.params, p->participants);
-    auto_free int64_t *integers = calloc(z.parameters, sizeof(*integers));
-    json_t *list = json_array();
-    if (!integers || !list)
-        return NULL;
-    quantiser_integers(&z, p->sum->data, integers);
-    for (uint32_t i = 0; i < z.parameters; i++)
-        json_array_append_new(list, json_integer(integers[i]));
-    json_t *all = json_pack("{s:I, s:I, s:i, s:s, s:o}", "round", (json_int_t)p->round, "attempt",
-        (json_int_t)p->attempt, "participants", (int)p->participants, "sites", p->sites, "integers",
-        list);
+    json_t *all = json_pack("{s:I, s:I, s:i, s:o, s:o}", "round", (json_int_t)p->round, "attempt",
+        (json_int_t)p->attempt, "participants", (int)p->participants, "sites",
+        split_names(p->sites), "sum", list_integers(&z, p->sum->data));
     char *text = json_dumps(all, JSON_COMPACT);
     json_decref(all);
     return text;
