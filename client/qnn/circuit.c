@@ -77,15 +77,6 @@ struct qnn_matrix qnn_rotation(enum qnn_axis axis, double angle)
     }
 }
 
-struct qnn_matrix qnn_matrix_product(const struct qnn_matrix *a, const struct qnn_matrix *b)
-{
-    struct qnn_matrix out;
-    for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++)
-            out.m[i][j] = cplx_mul(a->m[i][0], b->m[0][j]) + cplx_mul(a->m[i][1], b->m[1][j]);
-    return out;
-}
-
 uint32_t qnn_qubit_bit(uint32_t qubits, uint32_t qubit)
 {
     return 1u << (qubits - 1 - qubit);

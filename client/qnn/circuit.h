@@ -53,7 +53,6 @@ enum qnn_axis qnn_ansatz_axis(enum qnn_ansatz ansatz, unsigned k);
 
 /* exp(-i angle P / 2). */
 struct qnn_matrix qnn_rotation(enum qnn_axis axis, double angle);
-struct qnn_matrix qnn_matrix_product(const struct qnn_matrix *a, const struct qnn_matrix *b);
 
 /* Where the ring of CNOTs sends basis state `index`: linear over GF(2). */
 uint32_t qnn_ring(uint32_t qubits, uint32_t index);

@@ -14,6 +14,7 @@ struct exact {
     const struct qnn_kernel *kernel;
     struct qnn_plan plan;
     double *work;
+    double *zeros; /* a row for unused lanes */
     double *lane_moments;
     double *moments;
 };
@@ -41,7 +42,7 @@ static uint32_t fill_rows(const struct exact *x, const struct qnn_rows *rows, ui
 {
     uint32_t used = MIN(x->kernel->lanes, rows->n - first);
     for (uint32_t lane = 0; lane < x->kernel->lanes; lane++)
-        pointers[lane] = lane < used ? row_at(x, rows, first + lane) : NULL;
+        pointers[lane] = lane < used ? row_at(x, rows, first + lane) : x->zeros;
     return used;
 }
 
@@ -108,6 +109,7 @@ static void exact_free(struct qnn *q)
     struct exact *x = (struct exact *)q;
     qnn_plan_deinit(&x->plan);
     free(x->work);
+    free(x->zeros);
     free(x->lane_moments);
     free(x->moments);
     free(x);
@@ -141,9 +143,10 @@ int qnn_exact_new(struct qnn **out, const struct qnn_circuit *c, const char *lev
         return r;
     }
     x->work = aligned(qnn_kernel_work(kernel, c));
+    x->zeros = calloc(2 * (size_t)x->plan.amplitudes, sizeof(double));
     x->lane_moments = aligned(qnn_kernel_moments(kernel, c));
     x->moments = aligned(qnn_circuit_parameters(c));
-    if (!x->work || !x->lane_moments || !x->moments) {
+    if (!x->work || !x->zeros || !x->lane_moments || !x->moments) {
         exact_free(&x->base);
         return err_set(e, -ENOMEM, "circuit: no memory");
     }

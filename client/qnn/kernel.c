@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled once per instruction set, with QNN_LANES (doubles in a register) and QNN_LEVEL (suffix of
- * the exported name) from meson.build. The compiler's vector types keep one source for all levels. */
+/* Compiled once per instruction set, with QNN_LANES (doubles in a register), QNN_GROUP (qubits whose
+ * amplitudes fit in the registers at once) and QNN_LEVEL (suffix of the exported name) from meson.build.
+ * The compiler's vector types keep one source for all levels. */
 #include "client/qnn/kernel.h"
 
 #include <string.h>
@@ -18,6 +19,16 @@ struct moment {
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Loops over a group must vanish before its amplitudes can live in registers. (gcc's sanitizers refuse
+ * the wish: QNN_UNROLL is 0 there.) */
+#if !QNN_UNROLL
+#define UNROLL
+#elif defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 INLINE struct amplitude multiply(struct amplitude a, double re, double im)
 {
     return (struct amplitude){a.re * re - a.im * im, a.im * re + a.re * im};
@@ -31,87 +42,139 @@ INLINE void rotate(struct amplitude *zero, struct amplitude *one, double t)
     *one = (struct amplitude){b.re + t * a.re, b.im + t * a.im};
 }
 
-/* Two neighbouring bits at once, so that each amplitude is read and written half as often. */
-INLINE void rotate_four(struct amplitude a[4], double low, double high)
+/* Neighbouring bits go together, so that each amplitude is read and written less often: as many as the
+ * registers hold. `bits` is a constant wherever these are called, and the loops are unrolled. */
+INLINE void load_group(
+    struct amplitude *a, unsigned bits, const struct amplitude *from, uint32_t stride)
 {
-    rotate(&a[0], &a[1], low);
-    rotate(&a[2], &a[3], low);
-    rotate(&a[0], &a[2], high);
-    rotate(&a[1], &a[3], high);
-}
-
-INLINE void load_four(struct amplitude a[4], const struct amplitude *from, uint32_t stride)
-{
-    for (uint32_t j = 0; j < 4; j++)
+    UNROLL
+    for (uint32_t j = 0; j < 1u << bits; j++)
         a[j] = from[j * stride];
 }
 
-INLINE void store_four(struct amplitude *to, uint32_t stride, const struct amplitude a[4])
+INLINE void store_group(
+    struct amplitude *to, uint32_t stride, const struct amplitude *a, unsigned bits)
 {
-    for (uint32_t j = 0; j < 4; j++)
+    UNROLL
+    for (uint32_t j = 0; j < 1u << bits; j++)
         to[j * stride] = a[j];
 }
 
-/* Bits 2 and up of a layer; direction -1 undoes it. */
-static void rotate_upper(
-    const struct qnn_plan *p, uint32_t layer, struct amplitude *state, double direction)
+INLINE void rotate_group(struct amplitude *a, unsigned bits, const double *t)
 {
-    const double *t = p->tangent + (size_t)layer * p->circuit.qubits;
-    uint32_t bit = 2;
-    for (; bit + 1 < p->circuit.qubits; bit += 2) {
-        uint32_t stride = 1u << bit;
-        double low = direction * t[bit], high = direction * t[bit + 1];
-        for (uint32_t block = 0; block < p->amplitudes; block += 4 * stride) {
-            for (uint32_t k = block; k < block + stride; k++) {
-                struct amplitude a[4];
-                load_four(a, state + k, stride);
-                rotate_four(a, low, high);
-                store_four(state + k, stride, a);
-            }
+    UNROLL
+    for (uint32_t b = 0; b < bits; b++)
+        UNROLL
+    for (uint32_t j = 0; j < 1u << bits; j++)
+        if (!(j >> b & 1))
+            rotate(&a[j], &a[j | 1u << b], t[b]);
+}
+
+/* Tangents of the bits from `bit` on; direction -1 undoes the rotations. */
+INLINE void take_tangents(double *t, unsigned bits, const struct qnn_plan *p, uint32_t layer,
+    uint32_t bit, double direction)
+{
+    UNROLL
+    for (uint32_t b = 0; b < bits; b++)
+        t[b] = direction * p->tangent[(size_t)layer * p->circuit.qubits + bit + b];
+}
+
+INLINE void rotate_bits(const struct qnn_plan *p, uint32_t layer, uint32_t bit, unsigned bits,
+    struct amplitude *state, double direction)
+{
+    uint32_t stride = 1u << bit;
+    double t[QNN_GROUP];
+    take_tangents(t, bits, p, layer, bit, direction);
+    for (uint32_t block = 0; block < p->amplitudes; block += stride << bits) {
+        for (uint32_t k = block; k < block + stride; k++) {
+            struct amplitude a[1 << QNN_GROUP];
+            load_group(a, bits, state + k, stride);
+            rotate_group(a, bits, t);
+            store_group(state + k, stride, a, bits);
         }
-    }
-    if (bit < p->circuit.qubits) {
-        uint32_t half = p->amplitudes / 2;
-        double top = direction * t[bit];
-        for (uint32_t k = 0; k < half; k++)
-            rotate(&state[k], &state[k + half], top);
     }
 }
 
-/* Diagonal (read through the ring) and rotations of one layer: from -> to. */
-static void enter_layer(const struct qnn_plan *p, uint32_t layer,
+/* How many of the `left` bits the next group takes: no group of one where it can be helped. */
+INLINE unsigned group_size(uint32_t left)
+{
+    return left >= QNN_GROUP && left != QNN_GROUP + 1 ? QNN_GROUP : left < 2 ? left : 2;
+}
+
+/* All bits from `bit` on. */
+static void rotate_rest(const struct qnn_plan *p, uint32_t layer, uint32_t bit,
+    struct amplitude *state, double direction)
+{
+    while (bit < p->circuit.qubits) {
+        unsigned bits = group_size(p->circuit.qubits - bit);
+        if (bits == QNN_GROUP)
+            rotate_bits(p, layer, bit, QNN_GROUP, state, direction);
+        else if (bits == 2)
+            rotate_bits(p, layer, bit, 2, state, direction);
+        else
+            rotate_bits(p, layer, bit, 1, state, direction);
+        bit += bits;
+    }
+}
+
+/* Diagonal, read through the ring, and the first bits' rotations. */
+INLINE void enter_bits(const struct qnn_plan *p, uint32_t layer, unsigned bits,
     const struct amplitude *restrict from, struct amplitude *restrict to)
 {
     const uint16_t *source = p->source + (size_t)layer * p->amplitudes;
     const double *diagonal = p->diagonal + (size_t)layer * p->amplitudes * 2;
-    const double *t = p->tangent + (size_t)layer * p->circuit.qubits;
-    double low = t[0], high = t[1];
-    for (uint32_t k = 0; k < p->amplitudes; k += 4) {
-        struct amplitude a[4];
-        for (uint32_t j = 0; j < 4; j++)
+    double t[QNN_GROUP];
+    take_tangents(t, bits, p, layer, 0, 1);
+    for (uint32_t k = 0; k < p->amplitudes; k += 1u << bits) {
+        struct amplitude a[1 << QNN_GROUP];
+        UNROLL
+        for (uint32_t j = 0; j < 1u << bits; j++)
             a[j] = multiply(from[source[k + j]], diagonal[2 * (k + j)], diagonal[2 * (k + j) + 1]);
-        rotate_four(a, low, high);
-        store_four(to + k, 1, a);
+        rotate_group(a, bits, t);
+        store_group(to + k, 1, a, bits);
     }
-    rotate_upper(p, layer, to, 1);
 }
 
-/* The mirror image: from a layer's end to the end of the one before; `from` is destroyed. */
-static void leave_layer(const struct qnn_plan *p, uint32_t layer, struct amplitude *restrict from,
-    struct amplitude *restrict to)
+/* The mirror image. */
+INLINE void leave_bits(const struct qnn_plan *p, uint32_t layer, unsigned bits,
+    const struct amplitude *restrict from, struct amplitude *restrict to)
 {
     const uint16_t *source = p->source + (size_t)layer * p->amplitudes;
     const double *diagonal = p->diagonal + (size_t)layer * p->amplitudes * 2;
-    const double *t = p->tangent + (size_t)layer * p->circuit.qubits;
-    double low = -t[0], high = -t[1];
-    rotate_upper(p, layer, from, -1);
-    for (uint32_t k = 0; k < p->amplitudes; k += 4) {
-        struct amplitude a[4];
-        load_four(a, from + k, 1);
-        rotate_four(a, low, high);
-        for (uint32_t j = 0; j < 4; j++)
+    double t[QNN_GROUP];
+    take_tangents(t, bits, p, layer, 0, -1);
+    for (uint32_t k = 0; k < p->amplitudes; k += 1u << bits) {
+        struct amplitude a[1 << QNN_GROUP];
+        load_group(a, bits, from + k, 1);
+        rotate_group(a, bits, t);
+        UNROLL
+        for (uint32_t j = 0; j < 1u << bits; j++)
             to[source[k + j]] = multiply(a[j], diagonal[2 * (k + j)], -diagonal[2 * (k + j) + 1]);
     }
+}
+
+/* One layer: from -> to. */
+static void enter_layer(const struct qnn_plan *p, uint32_t layer,
+    const struct amplitude *restrict from, struct amplitude *restrict to)
+{
+    unsigned bits = group_size(p->circuit.qubits);
+    if (bits == QNN_GROUP)
+        enter_bits(p, layer, QNN_GROUP, from, to);
+    else
+        enter_bits(p, layer, 2, from, to);
+    rotate_rest(p, layer, bits, to, 1);
+}
+
+/* From a layer's end to the end of the one before; `from` is destroyed. */
+static void leave_layer(const struct qnn_plan *p, uint32_t layer, struct amplitude *restrict from,
+    struct amplitude *restrict to)
+{
+    unsigned bits = group_size(p->circuit.qubits);
+    rotate_rest(p, layer, bits, from, -1);
+    if (bits == QNN_GROUP)
+        leave_bits(p, layer, QNN_GROUP, from, to);
+    else
+        leave_bits(p, layer, 2, from, to);
 }
 
 INLINE void add_pair(struct moment *m, const struct amplitude *l0, const struct amplitude *l1,
@@ -148,8 +211,8 @@ INLINE void moments_two(const struct qnn_plan *p, const struct amplitude *lambda
     for (uint32_t block = 0; block < p->amplitudes; block += 4 * stride) {
         for (uint32_t k = block; k < block + stride; k++) {
             struct amplitude l[4], f[4];
-            load_four(l, lambda + k, stride);
-            load_four(f, phi + k, stride);
+            load_group(l, 2, lambda + k, stride);
+            load_group(f, 2, phi + k, stride);
             add_pair(&low, &l[0], &l[1], &f[0], &f[1]);
             add_pair(&high, &l[0], &l[2], &f[0], &f[2]);
             add_pair(&low, &l[2], &l[3], &f[2], &f[3]);
@@ -201,15 +264,59 @@ static void add_moments(const struct qnn_plan *p, uint32_t layer, const struct a
         moments_z(p, lambda, phi, w, moments);
 }
 
-/* Transposes the rows into lanes. */
+/* Exchanges the upper half of every 2 `half` lanes of a with the lower half of b's. */
+INLINE void exchange(lanes *a, lanes *b, unsigned half)
+{
+    lanes x = *a, y = *b;
+#if QNN_LANES == 8
+    if (half == 4) {
+        *a = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11);
+        *b = __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
+    } else if (half == 2) {
+        *a = __builtin_shufflevector(x, y, 0, 1, 8, 9, 4, 5, 12, 13);
+        *b = __builtin_shufflevector(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
+    } else {
+        *a = __builtin_shufflevector(x, y, 0, 8, 2, 10, 4, 12, 6, 14);
+        *b = __builtin_shufflevector(x, y, 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+#elif QNN_LANES == 4
+    if (half == 2) {
+        *a = __builtin_shufflevector(x, y, 0, 1, 4, 5);
+        *b = __builtin_shufflevector(x, y, 2, 3, 6, 7);
+    } else {
+        *a = __builtin_shufflevector(x, y, 0, 4, 2, 6);
+        *b = __builtin_shufflevector(x, y, 1, 5, 3, 7);
+    }
+#else
+    *a = __builtin_shufflevector(x, y, 0, 2);
+    *b = __builtin_shufflevector(x, y, 1, 3);
+#endif
+}
+
+/* A square of rows into a square of columns. */
+INLINE void transpose(lanes square[QNN_LANES])
+{
+    UNROLL
+    for (unsigned half = QNN_LANES / 2; half > 0; half /= 2)
+        UNROLL
+    for (unsigned i = 0; i < QNN_LANES; i++)
+        if (!(i & half))
+            exchange(&square[i], &square[i | half], half);
+}
+
+/* The rows' numbers, one state to a lane. */
 static void load_block(const struct qnn_plan *p, const struct qnn_block *b, struct amplitude *to)
 {
-    double *out = (double *)to;
-    for (uint32_t lane = 0; lane < QNN_LANES; lane++) {
-        const double *re = b->rows[lane];
-        for (uint32_t k = 0; k < p->amplitudes; k++) {
-            out[2 * k * QNN_LANES + lane] = re ? re[k] : 0;
-            out[(2 * k + 1) * QNN_LANES + lane] = re ? re[p->amplitudes + k] : 0;
+    for (uint32_t at = 0; at < 2 * p->amplitudes; at += QNN_LANES) {
+        lanes square[QNN_LANES];
+        UNROLL
+        for (uint32_t lane = 0; lane < QNN_LANES; lane++)
+            memcpy(&square[lane], b->rows[lane] + at, sizeof(lanes));
+        transpose(square);
+        UNROLL
+        for (uint32_t j = 0; j < QNN_LANES; j++) {
+            uint32_t k = at + j;
+            *(k < p->amplitudes ? &to[k].re : &to[k - p->amplitudes].im) = square[j];
         }
     }
 }

@@ -13,7 +13,7 @@
 
 #define QNN_LANES_MAX 8
 
-/* rows[i]: amplitudes of state i, all real parts and then all imaginary parts; NULL: unused lane. */
+/* rows[i]: amplitudes of state i, all real parts and then all imaginary parts; zeros in an unused lane. */
 struct qnn_block {
     const double *const *rows;
     const double *target; /* `lanes` values, any number for an unused lane */

@@ -10,8 +10,8 @@
 
 /* One qubit's unitary, taken apart. */
 struct parts {
-    double complex e[2];
-    double complex d; /* d0 is 1 */
+    double complex e; /* e1 / e0: a common phase has no consequence */
+    double complex d; /* d1, d0 being 1 */
     double cosine, tangent;
     bool flip;
 };
@@ -60,78 +60,95 @@ void qnn_plan_deinit(struct qnn_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
-static struct parts take_apart(const struct qnn_matrix *u)
+/* a b; -b* a*: a product of rotations, cheaper than a general matrix. */
+struct turn {
+    double complex a, b;
+};
+
+static inline struct turn turn_of(enum qnn_axis axis, double angle)
 {
-    struct parts out = {.flip = cplx_norm2(u->m[0][0]) < cplx_norm2(u->m[1][0])};
-    int first = out.flip, second = !out.flip;
-    double c = sqrt(cplx_norm2(u->m[0][first])), s = sqrt(cplx_norm2(u->m[1][first]));
+    double s, c;
+    sincos(angle / 2, &s, &c);
+    switch (axis) {
+    case QNN_X:
+        return (struct turn){c, cplx(0, -s)};
+    case QNN_Y:
+        return (struct turn){c, s};
+    case QNN_Z:
+    default:
+        return (struct turn){cplx(c, -s), 0};
+    }
+}
+
+/* First v, then u. */
+static inline struct turn turn_product(struct turn u, struct turn v)
+{
+    return (struct turn){
+        cplx_mul(u.a, v.a) - cplx_mul(conj(u.b), v.b),
+        cplx_mul(u.b, v.a) + cplx_mul(conj(u.a), v.b),
+    };
+}
+
+static inline struct parts take_apart(struct turn u)
+{
+    struct parts out = {.flip = cplx_norm2(u.a) < cplx_norm2(u.b)};
+    double complex upper = out.flip ? -conj(u.b) : u.a; /* first column, after the swap */
+    double complex lower = out.flip ? conj(u.a) : u.b;
+    double complex corner = out.flip ? u.b : conj(u.a); /* lower row, second column */
+    double c = sqrt(cplx_norm2(upper)), s = sqrt(cplx_norm2(lower));
+    double complex e0 = cplx_scale(upper, 1 / c);
+    double complex e1 = s > 0 ? cplx_scale(lower, 1 / s) : 1;
     out.cosine = c;
     out.tangent = s / c;
-    out.e[0] = cplx_scale(u->m[0][first], 1 / c);
-    out.e[1] = s > 0 ? cplx_scale(u->m[1][first], 1 / s) : 1;
-    out.d = cplx_scale(cplx_mul(u->m[1][second], conj(out.e[1])), 1 / c);
+    out.e = cplx_mul(e1, conj(e0));
+    out.d = cplx_scale(cplx_mul(corner, conj(e1)), 1 / c);
     return out;
 }
 
-/* n with n.sigma = W P W^-1, from the columns of W. */
-static void carry_axis(const struct qnn_matrix *w, enum qnn_axis axis, double n[3])
+/* n with n.sigma = e^-1 (w P w^-1) e, e being diag(1, e). */
+static inline void carry_axis(struct turn w, enum qnn_axis axis, double complex e, double n[3])
 {
-    double complex a = w->m[0][0], b = w->m[1][0], c = w->m[0][1], d = w->m[1][1];
-    double complex ac = cplx_mul(a, conj(c)), bc = cplx_mul(b, conj(c)), da = cplx_mul(d, conj(a));
-    double complex lower;
+    double complex aa, bb, lower;
     switch (axis) {
     case QNN_X:
-        lower = bc + da;
-        n[2] = 2 * creal(ac);
+        aa = conj(cplx_mul(w.a, w.a)), bb = cplx_mul(w.b, w.b);
+        lower = aa - bb;
+        n[2] = -2 * creal(cplx_mul(w.a, w.b));
         break;
     case QNN_Y:
-        lower = cplx_mul(cplx(0, 1), da - bc);
-        n[2] = 2 * cimag(ac);
+        aa = conj(cplx_mul(w.a, w.a)), bb = cplx_mul(w.b, w.b);
+        lower = cplx(-cimag(aa + bb), creal(aa + bb));
+        n[2] = -2 * cimag(cplx_mul(w.a, w.b));
         break;
     case QNN_Z:
     default:
-        lower = cplx_mul(b, conj(a)) - cplx_mul(d, conj(c));
-        n[2] = cplx_norm2(a) - cplx_norm2(c);
+        lower = 2 * cplx_mul(conj(w.a), w.b);
+        n[2] = cplx_norm2(w.a) - cplx_norm2(w.b);
         break;
     }
+    lower = cplx_mul(lower, conj(e));
     n[0] = creal(lower);
     n[1] = cimag(lower);
 }
 
-/* Axes of a qubit's three angles at the point between the tangents and diag(e). */
-static void set_axes(enum qnn_ansatz ansatz, const struct qnn_matrix gate[QNN_ANGLES],
-    const double complex e[2], double *axes)
-{
-    struct qnn_matrix w = {{{conj(e[0]), 0}, {0, conj(e[1])}}};
-    for (int k = QNN_ANGLES - 1; k >= 0; k--) {
-        carry_axis(&w, qnn_ansatz_axis(ansatz, (unsigned)k), axes + 3 * k);
-        if (k > 0)
-            w = qnn_matrix_product(&w, &gate[k]);
-    }
-}
-
+/* Takes a qubit's rotations apart and carries their axes to the point between tangent and diag(e). */
 static struct parts set_qubit(
-    struct qnn_plan *p, const double *theta, uint32_t layer, uint32_t qubit)
+    const enum qnn_axis axes[QNN_ANGLES], const double *theta, double *carried)
 {
-    enum qnn_ansatz ansatz = p->circuit.ansatz;
-    size_t at = ((size_t)layer * p->circuit.qubits + qubit) * QNN_ANGLES;
-    struct qnn_matrix gate[QNN_ANGLES];
-    for (unsigned k = 0; k < QNN_ANGLES; k++)
-        gate[k] = qnn_rotation(qnn_ansatz_axis(ansatz, k), theta[at + k]);
-    struct qnn_matrix u = qnn_matrix_product(&gate[1], &gate[0]);
-    u = qnn_matrix_product(&gate[2], &u);
-    struct parts parts = take_apart(&u);
-    set_axes(ansatz, gate, parts.e, p->axes + at * 3);
+    struct turn second = turn_of(axes[1], theta[1]), third = turn_of(axes[2], theta[2]);
+    struct turn later = turn_product(third, second);
+    struct parts parts = take_apart(turn_product(later, turn_of(axes[0], theta[0])));
+    carry_axis(later, axes[0], parts.e, carried);
+    carry_axis(third, axes[1], parts.e, carried + 3);
+    carry_axis((struct turn){1, 0}, axes[2], parts.e, carried + 6);
     return parts;
 }
 
 /* Appends a qubit, from the least significant one upwards, to a product diagonal. */
-static void grow(double complex *table, uint32_t bit, double complex zero, double complex one)
+static void grow(double complex *table, uint32_t bit, double complex one)
 {
-    for (uint32_t k = 0; k < bit; k++) {
+    for (uint32_t k = 0; k < bit; k++)
         table[k + bit] = cplx_mul(table[k], one);
-        table[k] = cplx_mul(table[k], zero);
-    }
 }
 
 /* diagonal[k] = d[k] e[source[k]], e being the diagonal that the layer before left to this one. */
@@ -149,22 +166,26 @@ static void join_layer(struct qnn_plan *p, uint32_t layer, uint32_t flips)
 
 static void set_layer(struct qnn_plan *p, const double *theta, uint32_t layer)
 {
+    enum qnn_ansatz ansatz = p->circuit.ansatz;
+    const enum qnn_axis axes[QNN_ANGLES] = {
+        qnn_ansatz_axis(ansatz, 0), qnn_ansatz_axis(ansatz, 1), qnn_ansatz_axis(ansatz, 2)};
     uint32_t qubits = p->circuit.qubits, flips = 0;
     struct parts parts[QNN_QUBITS_MAX];
     double norm = 1;
     for (uint32_t bit = 0; bit < qubits; bit++) {
-        parts[bit] = set_qubit(p, theta, layer, qubits - 1 - bit);
+        size_t at = ((size_t)layer * qubits + qubits - 1 - bit) * QNN_ANGLES;
+        parts[bit] = set_qubit(axes, theta + at, p->axes + at * 3);
         p->tangent[layer * qubits + bit] = parts[bit].tangent;
         flips |= (uint32_t)parts[bit].flip << bit;
         norm *= parts[bit].cosine;
     }
     p->d[0] = norm;
     for (uint32_t bit = 0; bit < qubits; bit++)
-        grow(p->d, 1u << bit, 1, parts[bit].d);
+        grow(p->d, 1u << bit, parts[bit].d);
     join_layer(p, layer, flips);
     p->e[0] = 1;
     for (uint32_t bit = 0; bit < qubits; bit++)
-        grow(p->e, 1u << bit, parts[bit].e[0], parts[bit].e[1]);
+        grow(p->e, 1u << bit, parts[bit].e);
 }
 
 void qnn_plan_set(struct qnn_plan *p, const double *theta)

@@ -3,7 +3,7 @@
  *
  * The three rotations of a qubit are one 2x2 unitary U, and every such U is
  *
- *     U = diag(e0, e1) . c (1 -t; t 1) . diag(1, d) . X^f        with 0 <= t <= 1
+ *     U = phase . diag(1, e) . c (1 -t; t 1) . diag(1, d) . X^f      with 0 <= t <= 1
  *
  * (f = 1 swaps the columns where the angle is beyond a right angle). All diagonals between two
  * layers are one diagonal over the basis states, which also takes the factors c; the CNOT ring and

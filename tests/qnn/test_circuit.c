@@ -24,13 +24,18 @@ static void assert_state(const double complex *psi, const double complex *expect
         assert_true(cabs(psi[k] - expected[k]) < 1e-14);
 }
 
+static double complex entry_of_product(
+    const struct qnn_matrix *a, const struct qnn_matrix *b, int row, int column)
+{
+    return a->m[row][0] * b->m[0][column] + a->m[row][1] * b->m[1][column];
+}
+
 static void rotations_are_unitary_and_turn_as_defined(void **state)
 {
     for (enum qnn_axis axis = QNN_X; axis <= QNN_Z; axis++) {
         struct qnn_matrix u = qnn_rotation(axis, 1.234), v = qnn_rotation(axis, -1.234);
-        struct qnn_matrix one = qnn_matrix_product(&u, &v);
         for (int i = 0; i < 4; i++)
-            assert_true(cabs(one.m[i / 2][i % 2] - (i % 3 == 0)) < 1e-15);
+            assert_true(cabs(entry_of_product(&u, &v, i / 2, i % 2) - (i % 3 == 0)) < 1e-15);
         for (int i = 0; i < 4; i++) /* the inverse is the adjoint */
             assert_true(cabs(v.m[i / 2][i % 2] - conj(u.m[i % 2][i / 2])) < 1e-15);
     }
