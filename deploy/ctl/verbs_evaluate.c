@@ -99,7 +99,7 @@ static int follow_file(struct follower *f, const char *path, struct err *e)
     struct evaluation v;
     struct err ignored;
     int r = 0;
-    if (model_file_read(path, &c, &ignored) == 0 && c.round > 0 && !is_done(f, c.round)) {
+    if (model_file_read(path, &c, &ignored) == 0 && !is_done(f, c.round)) {
         r = evaluate_file(f->task, path, &c, &v, e);
         if (r == 0)
             r = report(f, c.round, &v, e);
@@ -118,6 +118,13 @@ static int is_checkpoint(const struct dirent *entry)
     return dot && strcmp(dot, ".qflm") == 0;
 }
 
+/* Checkpoints are named RUN-ROUND.qflm: a round evaluated before is not read again. */
+static bool is_done_by_name(const struct follower *f, const char *name)
+{
+    const char *dash = strrchr(name, '-');
+    return dash && is_done(f, strtoull(dash + 1, NULL, 10));
+}
+
 static int follow_folder(struct follower *f, struct err *e)
 {
     struct dirent **entries = NULL;
@@ -126,7 +133,7 @@ static int follow_folder(struct follower *f, struct err *e)
     for (int i = 0; i < n; i++) {
         char path[4096];
         snprintf(path, sizeof(path), "%s/%s", f->a->follow, entries[i]->d_name);
-        if (r == 0)
+        if (r == 0 && !is_done_by_name(f, entries[i]->d_name))
             r = follow_file(f, path, e);
         free(entries[i]);
     }
@@ -142,6 +149,7 @@ static int evaluate_follow(const struct task *t, const struct evaluate_arguments
         return err_set(e, EX_OSERR, "out of memory");
     f->task = t;
     f->a = a;
+    f->done[0] = 1; /* the model before the first round */
     for (;;) {
         int r = follow_folder(f, e);
         if (r != 0 && r != EX_UNAVAILABLE)
