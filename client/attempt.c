@@ -29,9 +29,9 @@ int client_attempt_drop(struct participant *p, struct update *u)
     int r = 0;
     assert(p->round.phase != PHASE_RELEASED || !p->round.outbox.sealed);
     if (p->round.outbox.sealed)
-        r = outbox_erase(&p->round.outbox, p->disk);
+        r = client_outbox_erase(&p->round.outbox, p->disk);
     else
-        outbox_deinit(&p->round.outbox);
+        client_outbox_deinit(&p->round.outbox);
     if (r == 0 && a->has_reserved)
         r = client_pool_release(p, a->number, u);
     client_attempt_deinit(a);
@@ -187,8 +187,8 @@ static int send_confirm(struct participant *p, struct update *u)
 {
     const struct edges *edges = &p->round.attempt.edges;
     Fed__Confirm m = FED__CONFIRM__INIT;
-    auto_free Fed__Tag *tags = calloc(edges->n, sizeof(*tags));
-    auto_free Fed__Tag **list = calloc(edges->n, sizeof(*list));
+    auto_free Fed__Tag *tags = calloc(edges->n, sizeof(Fed__Tag));
+    auto_free Fed__Tag **list = calloc(edges->n, sizeof(Fed__Tag *));
     if (!tags || !list)
         return -ENOMEM;
     for (uint32_t i = 0; i < edges->n; i++) {
@@ -278,7 +278,7 @@ static int show_integers(const struct participant *p)
     auto_free int64_t *v = calloc(z->parameters, sizeof(*v));
     if (!v)
         return -ENOMEM;
-    quantiser_integers(z, outbox_vector((struct outbox *)&p->round.outbox), v);
+    quantiser_integers(z, client_outbox_vector((struct outbox *)&p->round.outbox), v);
     p->config.on_quantised(p->config.on_quantised_arg, p->round.terms.round,
         p->round.attempt.number, v, z->parameters);
     secret_wipe(v, z->parameters * sizeof(*v));
@@ -291,11 +291,11 @@ static int quantise(struct participant *p, struct err *e)
     const struct attempt *a = &p->round.attempt;
     struct outbox_label label = make_label(p);
     uint64_t clipped = 0;
-    int r = outbox_init(&p->round.outbox, &label, &a->quantiser);
+    int r = client_outbox_init(&p->round.outbox, &label, &a->quantiser);
     if (r < 0)
         return r;
     r = trained_quantise(&p->round.trained, &a->quantiser, view_weight(a->view, a->edges.self),
-        p->config.seed, outbox_vector(&p->round.outbox), &clipped);
+        p->config.seed, client_outbox_vector(&p->round.outbox), &clipped);
     if (r == -EDOM)
         return err_set(e, FED_TRAINING, "the update has values that are not finite");
     p->counters.clipped_values += clipped;
@@ -462,7 +462,7 @@ static int on_head(struct participant *p, Vault__Pad *pad, struct update *u, str
 /* Durable first; nobody hears of it before. */
 static int lock(struct participant *p, struct update *u)
 {
-    int r = outbox_seal(&p->round.outbox, p->disk);
+    int r = client_outbox_seal(&p->round.outbox, p->disk);
     r = r == 0 ? client_pool_release(p, p->round.attempt.number, u) : r;
     if (r < 0)
         return r;
@@ -474,7 +474,7 @@ static int lock(struct participant *p, struct update *u)
 static int on_mask(struct participant *p, Vault__Pad *pad, struct update *u, struct err *e)
 {
     struct attempt *a = &p->round.attempt;
-    if (!pads_add(&a->pads, &a->edges, pad, outbox_vector(&p->round.outbox)))
+    if (!pads_add(&a->pads, &a->edges, pad, client_outbox_vector(&p->round.outbox)))
         return err_set(e, CORE_E_VIOLATION, "PAD: not the bytes that were asked for");
     return pads_is_complete(&a->pads) ? lock(p, u) : ask_pads(p, u);
 }

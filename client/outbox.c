@@ -29,7 +29,8 @@ static uint64_t vector_bytes(const struct quantiser *shape)
     return words_bytes(quantiser_words(shape), shape->q);
 }
 
-int outbox_init(struct outbox *o, const struct outbox_label *label, const struct quantiser *shape)
+int client_outbox_init(
+    struct outbox *o, const struct outbox_label *label, const struct quantiser *shape)
 {
     assert(!o->file.data);
     int r = secret_init(&o->file, AT_VECTOR + vector_bytes(shape));
@@ -41,13 +42,13 @@ int outbox_init(struct outbox *o, const struct outbox_label *label, const struct
     return 0;
 }
 
-void outbox_deinit(struct outbox *o)
+void client_outbox_deinit(struct outbox *o)
 {
     secret_deinit(&o->file);
     *o = (struct outbox){0};
 }
 
-uint8_t *outbox_vector(struct outbox *o)
+uint8_t *client_outbox_vector(struct outbox *o)
 {
     return o->file.data + AT_VECTOR;
 }
@@ -78,7 +79,7 @@ static void outbox_encode_header(struct outbox *o)
     outbox_hash(o, out + AT_HASH);
 }
 
-int outbox_seal(struct outbox *o, struct disk *disk)
+int client_outbox_seal(struct outbox *o, struct disk *disk)
 {
     assert(o->file.data && !o->sealed);
     outbox_encode_header(o);
@@ -119,7 +120,7 @@ static bool outbox_is_whole(struct outbox *o)
            o->file.len == AT_VECTOR + vector_bytes(&o->shape);
 }
 
-int outbox_load(struct outbox *o, struct disk *disk)
+int client_outbox_load(struct outbox *o, struct disk *disk)
 {
     assert(!o->file.data);
     int64_t size = disk_size(disk, OUTBOX_FILE);
@@ -138,25 +139,25 @@ int outbox_load(struct outbox *o, struct disk *disk)
         o->sealed = true;
         return 0;
     }
-    outbox_deinit(o);
+    client_outbox_deinit(o);
     return n < 0 ? (int)n : OUTBOX_E_DAMAGED;
 }
 
-int outbox_erase(struct outbox *o, struct disk *disk)
+int client_outbox_erase(struct outbox *o, struct disk *disk)
 {
     int r = disk_erase(disk, OUTBOX_FILE);
     if (r < 0)
         return r;
-    outbox_deinit(o);
+    client_outbox_deinit(o);
     return 0;
 }
 
-bool outbox_holds(const struct outbox *o)
+bool client_outbox_holds(const struct outbox *o)
 {
     return o->file.data != NULL;
 }
 
-const uint8_t *outbox_chunk(const struct outbox *o, uint32_t index, size_t *len)
+const uint8_t *client_outbox_chunk(const struct outbox *o, uint32_t index, size_t *len)
 {
     assert(o->sealed);
     *len = quantiser_chunk_bytes(&o->shape, index);

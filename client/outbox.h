@@ -40,21 +40,21 @@ struct outbox {
 };
 
 /* Room for a vector of zeros; the outbox must be empty. -ENOMEM. */
-int outbox_init(
+int client_outbox_init(
     struct outbox *o, const struct outbox_label *label, const struct quantiser *shape) must_check;
 /* Wipes the memory; the file stays. */
-void outbox_deinit(struct outbox *o);
+void client_outbox_deinit(struct outbox *o);
 
 /* The packed vector: words_bytes(quantiser_words, q) bytes. Not to be written once sealed. */
-uint8_t *outbox_vector(struct outbox *o);
+uint8_t *client_outbox_vector(struct outbox *o);
 
 /* Writes the file; durable when it returns 0. */
-int outbox_seal(struct outbox *o, struct disk *disk) must_check;
+int client_outbox_seal(struct outbox *o, struct disk *disk) must_check;
 /* Reads the file into an empty outbox. 0 sealed; > 0 enum outbox_condition; -errno. */
-int outbox_load(struct outbox *o, struct disk *disk) must_check;
+int client_outbox_load(struct outbox *o, struct disk *disk) must_check;
 /* Erases the file, then the memory. */
-int outbox_erase(struct outbox *o, struct disk *disk) must_check;
+int client_outbox_erase(struct outbox *o, struct disk *disk) must_check;
 
-bool outbox_holds(const struct outbox *o);
+bool client_outbox_holds(const struct outbox *o);
 /* Chunk `index` of a sealed vector, to be sent as it is. */
-const uint8_t *outbox_chunk(const struct outbox *o, uint32_t index, size_t *len);
+const uint8_t *client_outbox_chunk(const struct outbox *o, uint32_t index, size_t *len);

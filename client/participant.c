@@ -48,7 +48,7 @@ static int bury_outbox(struct participant *p)
     p->is_outbox_damaged = true;
     p->state.closed = MAX(p->state.closed, p->state.round);
     int r = client_state_save(&p->state, p->disk);
-    return r == 0 ? outbox_erase(&p->round.outbox, p->disk) : r;
+    return r == 0 ? client_outbox_erase(&p->round.outbox, p->disk) : r;
 }
 
 static int load(struct participant *p, struct err *e)
@@ -56,7 +56,7 @@ static int load(struct participant *p, struct err *e)
     int r = client_state_load(&p->state, p->disk, e);
     if (r < 0)
         return r;
-    r = outbox_load(&p->round.outbox, p->disk);
+    r = client_outbox_load(&p->round.outbox, p->disk);
     if (r == 0)
         adopt_outbox(p);
     if (r == OUTBOX_E_DAMAGED)

@@ -39,8 +39,8 @@ struct participant_config {
     struct trainer *trainer; /* kept until free */
     uint8_t seed[32];        /* client seed of the PRF */
     uint8_t nonce[16];       /* instance nonce */
-    const char *hook_dir;    /* test_hooks: where quantised integers are written; else NULL */
-    /* test_hooks: called with the clear integers of an attempt; NULL otherwise. */
+    /* For the simulator and for builds with test_hooks (client/hook.h): called with the clear
+     * integers of every attempt. NULL otherwise. */
     void (*on_quantised)(void *arg, uint64_t round, uint64_t attempt, const int64_t *v, uint32_t n);
     void *on_quantised_arg;
 };

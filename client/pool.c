@@ -194,8 +194,8 @@ static void fill_range(Vault__Range *range, const struct edge *edge)
 int client_pool_reserve(struct participant *p, const struct attempt *a, struct update *u)
 {
     Vault__Reserve reserve = VAULT__RESERVE__INIT;
-    auto_free Vault__Range *ranges = calloc(a->edges.n, sizeof(*ranges));
-    auto_free Vault__Range **list = calloc(a->edges.n, sizeof(*list));
+    auto_free Vault__Range *ranges = calloc(a->edges.n, sizeof(Vault__Range));
+    auto_free Vault__Range **list = calloc(a->edges.n, sizeof(Vault__Range *));
     if (!ranges || !list)
         return -ENOMEM;
     for (uint32_t i = 0; i < a->edges.n; i++) {

@@ -22,7 +22,7 @@ static int send_chunk(struct participant *p, struct update *u)
     struct upload *up = &p->round.upload;
     Fed__Chunk m = FED__CHUNK__INIT;
     size_t len;
-    const uint8_t *data = outbox_chunk(&p->round.outbox, up->next, &len);
+    const uint8_t *data = client_outbox_chunk(&p->round.outbox, up->next, &len);
     m.attempt = p->round.outbox.label.attempt;
     m.index = up->next++;
     m.data = (ProtobufCBinaryData){len, (uint8_t *)data};
@@ -117,5 +117,5 @@ int client_release_end(struct participant *p, bool is_summed)
     if (memcmp(label->run, p->state.run, FED_RUN_BYTES) == 0)
         p->state.closed = MAX(p->state.closed, label->round);
     int r = client_state_save(&p->state, p->disk);
-    return r == 0 ? outbox_erase(&p->round.outbox, p->disk) : r;
+    return r == 0 ? client_outbox_erase(&p->round.outbox, p->disk) : r;
 }

@@ -49,7 +49,7 @@ void client_round_move(struct participant *p, enum phase to)
 void client_round_deinit(struct round *round)
 {
     client_attempt_deinit(&round->attempt);
-    outbox_deinit(&round->outbox);
+    client_outbox_deinit(&round->outbox);
     trained_deinit(&round->trained);
     terms_deinit(&round->terms);
     terms_deinit(&round->waiting);

@@ -45,7 +45,7 @@ static json_t *hex(const uint8_t *bytes, size_t len)
 
 static json_t *bits(uint64_t bytes)
 {
-    return json_integer((json_int_t)(bytes * 8));
+    return json_integer((json_int_t)bytes * 8);
 }
 
 static json_t *level_json(const struct participant *p, const struct level *l)

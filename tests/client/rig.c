@@ -264,6 +264,29 @@ static void settle(struct rig *r)
     }
 }
 
+static void record(struct rig *r, int what)
+{
+    if (r->record)
+        fputc(what, r->record);
+}
+
+static void record_u16(struct rig *r, size_t v)
+{
+    record(r, (int)(v >> 8 & 255));
+    record(r, (int)(v & 255));
+}
+
+/* For the corpus of tests/fuzz. */
+static void record_frame(
+    struct rig *r, uint32_t conn, uint16_t type, const uint8_t *body, size_t len)
+{
+    record(r, conn == r->server ? 0 : conn == r->pool ? 1 : 2);
+    record_u16(r, type);
+    record_u16(r, len);
+    for (size_t i = 0; i < len; i++)
+        record(r, body[i]);
+}
+
 static void step(struct rig *r, struct event event)
 {
     step_one(r, &event);
@@ -274,6 +297,7 @@ void rig_finish_job(struct rig *r)
 {
     struct event event = {.kind = EVENT_JOB, .job = steal(&r->job)};
     assert_non_null(event.job);
+    record(r, 8);
     event.job->run(event.job);
     step(r, event);
 }
@@ -288,6 +312,7 @@ static void check_wiped(const struct event *event)
 void rig_frame(struct rig *r, uint32_t conn, uint16_t type, const void *body, size_t len)
 {
     struct event event = {.kind = EVENT_FRAME, .conn = conn};
+    record_frame(r, conn, type, body, len);
     event.frame.type = type;
     event.frame.body = malloc(len + 1);
     event.frame.len = len;
@@ -316,7 +341,10 @@ void rig_wait(struct rig *r, uint64_t ms)
 {
     uint64_t until = r->now_ms + ms;
     while (r->result == 0 && participant_deadline_ms(r->p) <= until) {
-        r->now_ms = MAX(r->now_ms, participant_deadline_ms(r->p));
+        uint64_t at = MAX(r->now_ms, participant_deadline_ms(r->p));
+        record(r, 9);
+        record_u16(r, at - r->now_ms);
+        r->now_ms = at;
         step(r, (struct event){.kind = EVENT_TICK});
     }
     r->now_ms = until;
@@ -331,6 +359,7 @@ static uint32_t connect_to(struct rig *r, uint32_t *conn, enum role role, const 
     event.opened.role = role;
     event.opened.site = site;
     *conn = r->conns;
+    record(r, role == ROLE_SERVER ? 3 : role == ROLE_VAULT ? 4 : 5);
     step(r, event);
     return *conn;
 }
@@ -353,6 +382,7 @@ void rig_connect_vault(struct rig *r)
 static void lose(struct rig *r, uint32_t *conn)
 {
     struct event event = {.kind = EVENT_CLOSED, .conn = *conn};
+    record(r, conn == &r->server ? 6 : 7);
     *conn = 0;
     step(r, event);
 }

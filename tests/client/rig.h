@@ -22,6 +22,8 @@
 #include "tests/client/plan.h"
 #include "tests/sim/disk_sim.h"
 
+#include <stdio.h>
+
 #define RIG_SITES      4
 #define RIG_PARAMETERS 20
 #define RIG_CHUNK      8 /* words: 6 parameters each, 4 chunks, 28 words */
@@ -71,6 +73,8 @@ struct rig {
     uint64_t locked;             /* attempt of the last LOCKED */
     char *reply;                 /* of the last CTL_REPLY: result, or reason */
     int reply_code;
+
+    FILE *record; /* events as tests/fuzz/fuzz_participant.c reads them; NULL: none */
 
     int64_t quantised[RIG_PARAMETERS]; /* of the last attempt */
     uint64_t quantised_attempt;

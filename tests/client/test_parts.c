@@ -107,9 +107,9 @@ static const struct quantiser shape = {
 static void fill_outbox(struct outbox *o)
 {
     const struct outbox_label label = {.run = "run", .round = 2, .attempt = 3, .training = 4};
-    assert_int_equal(outbox_init(o, &label, &shape), 0);
+    assert_int_equal(client_outbox_init(o, &label, &shape), 0);
     for (uint64_t k = 0; k < quantiser_words(&shape); k++)
-        words_put(outbox_vector(o), k, shape.q, (uint32_t)k);
+        words_put(client_outbox_vector(o), k, shape.q, (uint32_t)k);
 }
 
 static void an_outbox_comes_back_byte_for_byte(void **unused)
@@ -117,22 +117,23 @@ static void an_outbox_comes_back_byte_for_byte(void **unused)
     (void)unused;
     struct disk_sim *disk = disk_sim_new(1);
     struct outbox o = {0}, back = {0};
-    assert_int_equal(outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_NONE);
+    assert_int_equal(client_outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_NONE);
     fill_outbox(&o);
-    assert_int_equal(outbox_seal(&o, disk_sim_disk(disk)), 0);
+    assert_int_equal(client_outbox_seal(&o, disk_sim_disk(disk)), 0);
     disk_sim_crash(disk);
-    assert_int_equal(outbox_load(&back, disk_sim_disk(disk)), 0);
+    assert_int_equal(client_outbox_load(&back, disk_sim_disk(disk)), 0);
     assert_int_equal(back.label.attempt, 3);
     assert_int_equal(back.label.training, 4);
     for (uint32_t c = 0; c < quantiser_chunks(&shape); c++) {
         size_t a, b;
-        const uint8_t *was = outbox_chunk(&o, c, &a), *is = outbox_chunk(&back, c, &b);
+        const uint8_t *was = client_outbox_chunk(&o, c, &a),
+                      *is = client_outbox_chunk(&back, c, &b);
         assert_int_equal(a, b);
         assert_memory_equal(was, is, a);
     }
-    assert_int_equal(outbox_erase(&back, disk_sim_disk(disk)), 0);
-    outbox_deinit(&o);
-    assert_int_equal(outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_NONE);
+    assert_int_equal(client_outbox_erase(&back, disk_sim_disk(disk)), 0);
+    client_outbox_deinit(&o);
+    assert_int_equal(client_outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_NONE);
     disk_sim_free(disk);
 }
 
@@ -142,14 +143,14 @@ static void every_flipped_bit_of_the_outbox_is_found(void **unused)
     struct disk_sim *disk = disk_sim_new(1);
     struct outbox o = {0}, back = {0};
     fill_outbox(&o);
-    assert_int_equal(outbox_seal(&o, disk_sim_disk(disk)), 0);
+    assert_int_equal(client_outbox_seal(&o, disk_sim_disk(disk)), 0);
     int64_t size = disk_size(disk_sim_disk(disk), OUTBOX_FILE);
     for (int64_t bit = 0; bit < size * 8; bit++) {
         assert_int_equal(disk_sim_flip(disk, OUTBOX_FILE, (uint64_t)bit), 0);
-        assert_int_equal(outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_DAMAGED);
+        assert_int_equal(client_outbox_load(&back, disk_sim_disk(disk)), OUTBOX_E_DAMAGED);
         assert_int_equal(disk_sim_flip(disk, OUTBOX_FILE, (uint64_t)bit), 0);
     }
-    outbox_deinit(&o);
+    client_outbox_deinit(&o);
     disk_sim_free(disk);
 }
 
