@@ -60,7 +60,8 @@ void vault_free(struct vault *v);
 
 /* Enrols a peer with the shared bytes of `qflctl site pair`. The same file at both ends. The first
  * half of `key` authenticates tags of the smaller site name. A peer that is enrolled already is paired
- * anew: its streams end, what they hold is burnt. -EEXIST if this pairing is in use or was used. */
+ * anew: its streams end, what they hold is burnt. -EEXIST if this pairing is in use or was used,
+ * -EINVAL if it makes no sense; any other error ends the vault. */
 struct vault_pairing {
     const char *peer;
     uint8_t mask_stream[VAULT_STREAM_BYTES];
