@@ -105,6 +105,15 @@ speedup: ${FED_SPEEDUP:-1}
 END
 }
 
+# Where a link's key comes from: the simulator, or with FED_SOURCE=file recorded keys.
+federation_source() { # SITE PEER
+    if [ "${FED_SOURCE:-sim}" = file ]; then
+        printf '{type: file, path: %s.keys}' "$(printf '%s\n' "$1" "$2" | sort | paste -sd-)"
+    else
+        printf '{type: sim, address: %s}' "$FED_SIM"
+    fi
+}
+
 federation_write_site() { # INDEX DEFAULTS-JSON
     local site=${FED_SITES[$1]} dir=$FED_DIR/${FED_SITES[$1]} peers=() links='' i
     mkdir -p "$dir/pairings"
@@ -113,7 +122,7 @@ federation_write_site() { # INDEX DEFAULTS-JSON
     for ((i = 0; i < FED_CLIENTS; i++)); do
         [ "$i" -eq "$1" ] && continue
         peers+=("${FED_SITES[$i]}")
-        links+="  - {peer: ${FED_SITES[$i]}, address: $(federation_address "$i"):7002, source: {type: sim, address: $FED_SIM}}"$'\n'
+        links+="  - {peer: ${FED_SITES[$i]}, address: $(federation_address "$i"):7002, source: $(federation_source "$site" "${FED_SITES[$i]}")}"$'\n'
     done
     cat >"$dir/keypool.yaml" <<END
 site: $site
