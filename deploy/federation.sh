@@ -271,7 +271,7 @@ federation_follow() {
 
 # The JSON of the demo's contract, on stdout.
 federation_summary() { # STARTED-EPOCH
-    local status rounds keys centralised sums i j
+    local status rounds keys links centralised sums site
     status=$(federation_status)
     rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
     centralised=$("$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
@@ -280,7 +280,11 @@ federation_summary() { # STARTED-EPOCH
     keys=$(for site in "${FED_SITES[@]}"; do
         "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
     done | jq -s .)
-    jq -n --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
+    links=$(for site in "${FED_SITES[@]}"; do
+        "$QFLCTL" qkd --control "$FED_DIR/$site/kme-ctl.sock" --json | jq --arg site "$site" \
+            '{site: $site, links: (if type == "array" then . else .links end)}'
+    done | jq -s .)
+    jq -n --argjson links "$links" --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
         --argjson centralised "$centralised" --argjson sums "$sums" \
         --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
         --argjson wall "$(($(date +%s) - $1))" '
@@ -297,7 +301,9 @@ federation_summary() { # STARTED-EPOCH
             sum_exact: $sums.exact, sums_compared: $sums.rounds,
             pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
                 (.streams[] | select(.purpose == "mask")) as $mask | {
-                pair: "\($site)-\(.peer)", source, simulated, rate_kbps,
+                pair: "\($site)-\(.peer)", source, simulated,
+                rate_kbps: ([.peer as $peer | $links[] | select(.site == $site) | .links[] |
+                    select(.peer == $peer) | .formula_kbps] | first),
                 ingested_bits: $mask.ingested_bits, available_bits: $mask.available_bits,
                 used_bits: $mask.used_bits, wasted_bits: $mask.wasted_bits}],
             wall_s: $wall
