@@ -71,7 +71,7 @@ run:
   rounds: $FED_ROUNDS
   min_clients: 3
   wait_s: 10
-  start: ${FED_START:-auto}
+  start: manual
   exit: false
   q: $FED_Q
   clip: $(jq -r .clip <<<"$1")
@@ -231,6 +231,23 @@ federation_status() {
     "$QFLCTL" status --control "$FED_DIR/server/ctl.sock" --json 2>/dev/null
 }
 
+# Every pair has key for at least N rounds, as the aggregator sees it.
+federation_has_key() { # N
+    federation_status | jq -e --argjson n "$1" --argjson sites "$FED_CLIENTS" \
+        '(.pairs | length) == $sites * ($sites - 1) / 2 and all(.pairs[]; .rounds_left >= $n)' >/dev/null
+}
+
+# Waits until all are there and every pair has key, then starts a run with start: manual.
+federation_begin() {
+    local deadline=$((SECONDS + 60))
+    until federation_has_key 1; do
+        federation_check_alive || return 70
+        [ $SECONDS -lt $deadline ] || { echo "no key after 60 s" >&2 && return 75; }
+        sleep 0.1
+    done
+    "$QFLCTL" run start --control "$FED_DIR/server/ctl.sock" >/dev/null
+}
+
 # Names a daemon that has ended, with the end of its log.
 federation_check_alive() {
     local pidfile name
@@ -269,6 +286,12 @@ federation_follow() {
     done
 }
 
+# {"SITE-SITE": kbit/s} by the finite-key formula, as the simulator knows it; {} without one.
+federation_rates() {
+    "$QFLCTL" qkd --control "$FED_DIR/qkdsim/ctl.sock" --json 2>/dev/null |
+        jq 'map({key: ([.a, .b] | sort | join("-")), value: .rate_kbps}) | from_entries' || echo '{}'
+}
+
 # The JSON of the demo's contract, on stdout.
 federation_summary() { # STARTED-EPOCH
     local status rounds keys links centralised sums site
@@ -280,10 +303,7 @@ federation_summary() { # STARTED-EPOCH
     keys=$(for site in "${FED_SITES[@]}"; do
         "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
     done | jq -s .)
-    links=$(for site in "${FED_SITES[@]}"; do
-        "$QFLCTL" qkd --control "$FED_DIR/$site/kme-ctl.sock" --json | jq --arg site "$site" \
-            '{site: $site, links: (if type == "array" then . else .links end)}'
-    done | jq -s .)
+    links=$(federation_rates)
     jq -n --argjson links "$links" --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
         --argjson centralised "$centralised" --argjson sums "$sums" \
         --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
@@ -302,8 +322,7 @@ federation_summary() { # STARTED-EPOCH
             pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
                 (.streams[] | select(.purpose == "mask")) as $mask | {
                 pair: "\($site)-\(.peer)", source, simulated,
-                rate_kbps: ([.peer as $peer | $links[] | select(.site == $site) | .links[] |
-                    select(.peer == $peer) | .formula_kbps] | first),
+                rate_kbps: $links["\($site)-\(.peer)"],
                 ingested_bits: $mask.ingested_bits, available_bits: $mask.available_bits,
                 used_bits: $mask.used_bits, wasted_bits: $mask.wasted_bits}],
             wall_s: $wall
@@ -325,11 +344,11 @@ federation_print_summary() { # JSON-FILE
         "published sums equal the sums of the clients'"'"' integers: \(.sum_exact) (\(.sums_compared) rounds)",
         "upload \(.rounds[0].upload_bytes) bytes per client and round, round time \(([.rounds[].wall_ms] | sort)[(.rounds | length) / 2 | floor]) ms (median)",
         "",
-        "pair                 source         kbit/s   ingested  available       used     wasted (kbit)",
+        "pair                 source                   kbit/s   ingested  available       used     wasted (kbit)",
         (.pairs[] | [.pair, .source + (if .simulated then " SIMULATED" else "" end), .rate_kbps,
             (.ingested_bits, .available_bits, .used_bits, .wasted_bits | . / 1000)] | @tsv)' "$1" |
         awk -F'\t' 'NF < 3 { print; next }
-            { printf "%-20s %s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
+            { printf "%-20s %-22s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
 }
 
 federation_stop() {
