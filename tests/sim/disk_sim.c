@@ -47,6 +47,8 @@ struct disk_sim {
     enum torn_kind torn;
     char torn_name[DISK_NAME_MAX + 1];
     struct buf torn_data; /* of the interrupted replace */
+    const char *forgotten[4];
+    size_t n_forgotten;
     bool record;
     struct buf *written; /* owned: one buffer per recorded write */
     size_t n_written;
@@ -437,6 +439,9 @@ static void torn_crash(struct disk_sim *s)
 
 static void power_on(struct disk_sim *s)
 {
+    for (size_t i = 0; i < s->n_forgotten; i++)
+        if (file_find(s, s->forgotten[i]))
+            file_vanish(file_find(s, s->forgotten[i]));
     files_prune(s);
     s->cut = false;
     s->failed = false;
@@ -456,6 +461,13 @@ void disk_sim_kill(struct disk_sim *s)
 {
     torn_crash(s);
     power_on(s);
+}
+
+void disk_sim_forget(struct disk_sim *s, const char *name)
+{
+    if (s->n_forgotten == ARRAY_SIZE(s->forgotten))
+        abort();
+    s->forgotten[s->n_forgotten++] = name;
 }
 
 void disk_sim_cut_at(struct disk_sim *s, uint64_t n)

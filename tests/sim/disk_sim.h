@@ -48,6 +48,10 @@ void disk_sim_crash(struct disk_sim *s);
 /* Only the process died: the kernel keeps its writes, the operation it was in is done or not. */
 void disk_sim_kill(struct disk_sim *s);
 
+/* From now on the disk lies about files of this name: nothing of them survives a crash or a kill. For
+ * mutants: what if this were not durable? The name is kept until free. */
+void disk_sim_forget(struct disk_sim *s, const char *name);
+
 /* A copy of what is seen now, as a backup program would take it; owned by the caller. */
 struct disk_image *disk_sim_snapshot(const struct disk_sim *s);
 /* The disk becomes that copy, durably: a restored backup. The image stays the caller's. */

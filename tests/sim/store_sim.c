@@ -26,11 +26,13 @@ struct store_sim {
     struct store_sim_result *results; /* owned; sums are references */
     size_t n_results;
     uint64_t operations;
+    uint64_t last_go;
     uint64_t cut_in;
     uint64_t fail_in;
     int fail_error;
     bool cut;
     bool failed;
+    bool forgets_go;
 };
 
 static struct store_sim *of(struct store *s)
@@ -233,6 +235,7 @@ static int sim_go(struct store *store, uint64_t attempt)
     if (attempt != s->state.attempt)
         return -EINVAL;
     s->state.phase = STORE_GO;
+    s->last_go = attempt;
     return write_ends(begun);
 }
 
@@ -399,8 +402,15 @@ size_t store_sim_count(const struct store_sim *s, enum store_outcome outcome)
     return n;
 }
 
+void store_sim_forget_go(struct store_sim *s)
+{
+    s->forgets_go = true;
+}
+
 void store_sim_restart(struct store_sim *s)
 {
+    if (s->forgets_go && s->state.phase == STORE_GO)
+        s->state.phase = STORE_COMMIT;
     s->cut = false;
     s->failed = false;
     s->cut_in = 0;
@@ -410,6 +420,11 @@ void store_sim_restart(struct store_sim *s)
 uint64_t store_sim_operations(const struct store_sim *s)
 {
     return s->operations;
+}
+
+uint64_t store_sim_last_go(const struct store_sim *s)
+{
+    return s->last_go;
 }
 
 const struct store_state *store_sim_state(const struct store_sim *s)

@@ -27,6 +27,9 @@ void store_sim_fail_at(struct store_sim *s, uint64_t n, int error);
 bool store_sim_has_failed(const struct store_sim *s);
 void store_sim_restart(struct store_sim *s);
 
+/* From now on GO is forgotten at a restart. For mutants: what if it were not durable? */
+void store_sim_forget_go(struct store_sim *s);
+
 /* Writes so far. */
 uint64_t store_sim_operations(const struct store_sim *s);
 /* The durable state, borrowed until the next write. */
@@ -36,6 +39,8 @@ const struct store_state *store_sim_state(const struct store_sim *s);
 struct store_sim *store_sim_snapshot(const struct store_sim *s);
 void store_sim_restore(struct store_sim *s, const struct store_sim *image);
 
+/* The last attempt whose GO became durable, 0: none. */
+uint64_t store_sim_last_go(const struct store_sim *s);
 /* Attempts or rounds that ended so. */
 size_t store_sim_count(const struct store_sim *s, enum store_outcome outcome);
 

@@ -10,22 +10,23 @@ static const struct {
     double worst;
 } kinds[FAULTS] = {
     [FAULT_DELAY] = {"delay", 0.05},
-    [FAULT_BREAK] = {"break", 0.004},
-    [FAULT_STALL] = {"stall", 0.002},
-    [FAULT_PARTITION] = {"partition", 0.001},
-    [FAULT_LOCAL_BREAK] = {"local_break", 0.002},
+    [FAULT_BREAK] = {"break", 0.01},
+    [FAULT_STALL] = {"stall", 0.005},
+    [FAULT_PARTITION] = {"partition", 0.002},
+    [FAULT_LOCAL_BREAK] = {"local_break", 0.005},
     [FAULT_LOSS] = {"loss", 0},
     [FAULT_RELAY_LOSS] = {"relay_loss", 0.02},
     [FAULT_RELAY_LATE] = {"relay_late", 0.02},
     [FAULT_RELAY_DUPLICATE] = {"relay_duplicate", 0.02},
-    [FAULT_KILL] = {"kill", 0.001},
-    [FAULT_KILL_MIDWAY] = {"kill_midway", 0.001},
-    [FAULT_POWER_CUT] = {"power_cut", 0.001},
-    [FAULT_CUT_AT_WRITE] = {"cut_at_write", 0.001},
-    [FAULT_SITE_DOWN] = {"site_down", 0.0005},
+    [FAULT_KILL] = {"kill", 0.003},
+    [FAULT_KILL_MIDWAY] = {"kill_midway", 0.003},
+    [FAULT_POWER_CUT] = {"power_cut", 0.003},
+    [FAULT_CUT_AT_WRITE] = {"cut_at_write", 0.005},
+    [FAULT_SITE_DOWN] = {"site_down", 0.001},
     [FAULT_TORN] = {"torn", 0},
-    [FAULT_DISK_ERROR] = {"disk_error", 0.0005},
-    [FAULT_PAUSE] = {"pause", 0.001},
+    [FAULT_DISK_ERROR] = {"disk_error", 0.002},
+    [FAULT_ROLLBACK] = {"rollback", 0.5},
+    [FAULT_PAUSE] = {"pause", 0.003},
     [FAULT_BLOCK_ONE_SIDED] = {"block_one_sided", 0.1},
     [FAULT_BLOCK_DIFFERS] = {"block_differs", 0.1},
     [FAULT_BLOCK_ORDER] = {"block_order", 0.1},
@@ -33,6 +34,7 @@ static const struct {
     [FAULT_KEY_DROUGHT] = {"key_drought", 0.05},
     [FAULT_SLOW_TRAINING] = {"slow_training", 0.05},
     [FAULT_FAILED_TRAINING] = {"failed_training", 0.02},
+    [FAULT_LIE] = {"lie", 0},
 };
 
 const char *fault_name(enum fault fault)
@@ -52,7 +54,7 @@ struct weather weather_draw(struct rnd *r)
     struct weather w = {
         .latency_ms = 0.5 * pow(100, rnd_uniform(r)),
         .down_ms = 100 * pow(100, rnd_uniform(r)),
-        .key_surplus = rnd_chance(r, 0.8) ? 3 : 0.5 + rnd_uniform(r),
+        .key_period_ms = 100 * pow(rnd_chance(r, 0.8) ? 10 : 200, rnd_uniform(r)),
         .training_ms = 10 * pow(50, rnd_uniform(r)),
     };
     for (int i = 0; i < FAULTS; i++)
@@ -62,5 +64,6 @@ struct weather weather_draw(struct rnd *r)
 
 struct weather weather_calm(void)
 {
-    return (struct weather){.latency_ms = 2, .down_ms = 100, .key_surplus = 4, .training_ms = 20};
+    return (struct weather){
+        .latency_ms = 2, .down_ms = 100, .key_period_ms = 100, .training_ms = 20};
 }

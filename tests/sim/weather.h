@@ -22,7 +22,8 @@ enum fault {
     FAULT_SITE_DOWN,       /* client, vault and KME of a site at once */
     FAULT_TORN,            /* a crash lost or tore an unsynced write (counted, not drawn) */
     FAULT_DISK_ERROR,      /* a write or sync fails with EIO or ENOSPC */
-    FAULT_PAUSE,           /* a process stands still (SIGSTOP, a busy machine) */
+    FAULT_ROLLBACK, /* a vault's disk is restored from a backup, or its machine from a snapshot */
+    FAULT_PAUSE,    /* a process stands still (SIGSTOP, a busy machine) */
     FAULT_BLOCK_ONE_SIDED, /* a key block reaches one end only */
     FAULT_BLOCK_DIFFERS,   /* the two ends got different bytes */
     FAULT_BLOCK_ORDER,     /* the two ends got two blocks in different order */
@@ -30,6 +31,7 @@ enum fault {
     FAULT_KEY_DROUGHT,     /* a pair gets no key for a while */
     FAULT_SLOW_TRAINING,
     FAULT_FAILED_TRAINING,
+    FAULT_LIE, /* the server lies (liar.h): only where a test asks for it */
     FAULTS
 };
 
@@ -37,7 +39,7 @@ struct weather {
     double chance[FAULTS]; /* per occasion; what an occasion is depends on the fault */
     double latency_ms;     /* mean, one way, between sites */
     double down_ms;        /* mean time until a dead process is started again */
-    double key_surplus;    /* key made per key needed, about; below 1 rounds must wait */
+    double key_period_ms;  /* mean time between two blocks of a pair */
     double training_ms;    /* mean */
 };
 

@@ -77,16 +77,22 @@ static struct item take_next(struct world *w)
 void world_struck(struct world *w, enum fault fault)
 {
     w->struck[fault]++;
+    if (fault != FAULT_LOSS && fault != FAULT_DELAY)
+        world_tell(w, "** %s", fault_name(fault));
+}
+
+bool world_threatens(struct world *w, enum fault fault)
+{
+    double chance = w->weather.chance[fault];
+    return chance > 0 && rnd_chance(&w->rnd, chance);
 }
 
 bool world_strikes(struct world *w, enum fault fault)
 {
-    double chance = w->weather.chance[fault];
-    if (chance == 0 || !rnd_chance(&w->rnd, chance))
-        return false;
-    world_struck(w, fault);
-    world_tell(w, "** %s", fault_name(fault));
-    return true;
+    bool strikes = world_threatens(w, fault);
+    if (strikes)
+        world_struck(w, fault);
+    return strikes;
 }
 
 uint64_t world_about_ms(struct world *w, double mean_ms)
@@ -160,13 +166,19 @@ static bool node_may_fail(const struct node *n)
     return node_is_cut(n) || (n->ops->has_failed && n->ops->has_failed(n));
 }
 
+static void count_storage_fault(struct node *n)
+{
+    if (node_may_fail(n))
+        world_struck(n->world, node_is_cut(n) ? FAULT_CUT_AT_WRITE : FAULT_DISK_ERROR);
+}
+
 /* Sometimes the power goes while the node starts. */
 static void node_arm(struct node *n)
 {
     struct world *w = n->world;
-    if (n->ops->cut_at && world_strikes(w, FAULT_CUT_AT_WRITE))
+    if (n->ops->cut_at && world_threatens(w, FAULT_CUT_AT_WRITE))
         n->ops->cut_at(n, rnd_between(&w->rnd, 1, 12));
-    if (n->ops->fail_at && world_strikes(w, FAULT_DISK_ERROR))
+    if (n->ops->fail_at && world_threatens(w, FAULT_DISK_ERROR))
         n->ops->fail_at(n, rnd_between(&w->rnd, 1, 12), rnd_chance(&w->rnd, 0.5) ? -EIO : -ENOSPC);
 }
 
@@ -179,6 +191,7 @@ static void node_boot(struct world *w, void *arg, uint64_t a, uint64_t b)
     n->boots++;
     n->next_conn = 1;
     n->paused_until_ms = 0;
+    n->is_full = false;
     world_mix(w, n->index << 8 | 1);
     if (n->boots > 1)
         node_arm(n);
@@ -187,6 +200,7 @@ static void node_boot(struct world *w, void *arg, uint64_t a, uint64_t b)
     if (r < 0) {
         if (!node_may_fail(n))
             world_violation(w, "%s does not start: %s", n->name, strerror(-r));
+        count_storage_fault(n);
         n->ops->halt(n, DEATH_POWER);
         node_boot_later(n, world_about_ms(w, w->weather.down_ms));
         return;
@@ -352,7 +366,29 @@ static void node_fails(struct node *n, int error)
 {
     if (!node_may_fail(n))
         world_violation(n->world, "%s fails: %s", n->name, strerror(-error));
+    count_storage_fault(n);
     node_die(n, node_is_cut(n) ? DEATH_POWER : DEATH_KILLED);
+}
+
+/* An operator has made room on the disk. */
+static void operator_restarts(struct world *w, void *arg, uint64_t boots, uint64_t unused)
+{
+    struct node *n = arg;
+    if (n->up && n->boots == boots)
+        node_die(n, DEATH_KILLED);
+}
+
+/* Its storage has failed and the core wants to go on. */
+static void node_goes_on(struct node *n)
+{
+    struct world *w = n->world;
+    if (!n->outlives_full || node_is_cut(n))
+        world_violation(w, "%s goes on after its storage has failed", n->name);
+    if (n->is_full || w->violation)
+        return;
+    count_storage_fault(n);
+    world_at(w, w->now_ms + world_about_ms(w, 10000), operator_restarts, n, n->boots, 0);
+    n->is_full = true;
 }
 
 void node_feed(struct node *n, struct event *event)
@@ -368,7 +404,7 @@ void node_feed(struct node *n, struct event *event)
     struct update u = {0};
     int r = n->ops->step(n, event, &u);
     if (r >= 0 && node_may_fail(n))
-        world_violation(w, "%s goes on after its storage has failed", n->name);
+        node_goes_on(n);
     if (r < 0) {
         node_fails(n, r);
     } else {

@@ -53,13 +53,15 @@ struct node {
     enum role role;   /* as the others see it */
     uint32_t index;
     bool up;
-    bool never_again; /* stays down */
+    bool never_again;   /* stays down */
+    bool outlives_full; /* with a full disk it goes on serving operators until it is restarted */
     uint32_t boots;
     uint32_t next_conn;
     uint64_t deadline_ms; /* the core's, as of its last step */
     uint64_t late_ms;     /* how late its timer fires */
     uint64_t paused_until_ms;
     bool restarting;
+    bool is_full;  /* outlives_full, and it has happened */
     int stop_code; /* of its last EFFECT_STOP */
 };
 
@@ -120,6 +122,8 @@ void world_heal(struct world *w);
 
 /* Draws whether the fault happens now, and counts it. */
 bool world_strikes(struct world *w, enum fault fault);
+/* Draws only. */
+bool world_threatens(struct world *w, enum fault fault);
 /* Counts one that was not drawn by world_strikes. */
 void world_struck(struct world *w, enum fault fault);
 /* `fire(w, arg, a, b)` at that time. Whoever owns arg keeps it until then. */
