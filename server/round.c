@@ -164,7 +164,8 @@ static int close_attempt(
 void round_blame(struct aggregator *a, size_t site, uint32_t code)
 {
     struct candidate *c = &a->round.candidates[site];
-    bool may_return = code == FED_LOST_CLIENT || (code == FED_DEADLINE && !site_session(a, site));
+    bool is_away = code == FED_DEADLINE && !site_session(a, site);
+    bool may_return = code == FED_LOST_CLIENT || code == FED_VAULT || is_away;
     c->answer = may_return ? ANSWER_NONE : ANSWER_OUT;
     a->round.is_changed = true;
 }
@@ -182,7 +183,8 @@ static int tell_members_abort(
     return 0;
 }
 
-/* Members that have to train again are asked to. */
+/* Members that may come back are asked to: who has lost its update trains again, who has lost its key
+ * pool says READY when it is back. */
 static int invite_again(struct aggregator *a, const struct attempt *attempt, struct update *u)
 {
     for (uint32_t i = 0; i < attempt->k; i++) {

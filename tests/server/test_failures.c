@@ -207,6 +207,19 @@ static void without_key_the_round_is_skipped_and_the_pair_named(void **state)
     stage_deinit(&s);
 }
 
+/* A key pool is killed and started again: the client says READY anew when it is back. */
+static void who_lost_its_key_pool_may_come_back(void **state)
+{
+    struct stage s;
+    setup_to(&s, 3, stage_to_commit);
+    stage_reject(&s, BOB, FED_VAULT);
+    stage_expect(&s, "alice bob charlie <- ABORT 1: bob rejected it (key pool): because\n"
+                     "bob <- OPEN 1\n");
+    stage_ready(&s, BOB);
+    stage_expect(&s, "alice bob charlie <- COMMIT 2 of alice bob charlie, T 1, from 76 76 76\n");
+    stage_deinit(&s);
+}
+
 /* ---- CONFIRM --------------------------------------------------------------------------------- */
 
 static void a_missing_tag_ends_the_attempt_at_the_deadline(void **state)
@@ -476,6 +489,7 @@ int main(void)
         cmocka_unit_test(no_key_without_a_reason_leaves_the_client_out),
         cmocka_unit_test(the_round_waits_for_key),
         cmocka_unit_test(without_key_the_round_is_skipped_and_the_pair_named),
+        cmocka_unit_test(who_lost_its_key_pool_may_come_back),
         cmocka_unit_test(a_missing_tag_ends_the_attempt_at_the_deadline),
         cmocka_unit_test(a_wrong_tag_is_an_alarm_and_excludes_nobody),
         cmocka_unit_test(a_crash_before_locked_aborts_at_once),
