@@ -49,9 +49,9 @@ struct config_number {
 struct config_field {
     const char *key;
     enum config_type type;
-    size_t offset;
-    const char *help; /* half a sentence, for --print-config and errors */
     bool required;
+    size_t offset;
+    const char *help;     /* half a sentence, for --print-config and errors */
     const char *fallback; /* text of the default; NULL: zero */
     uint64_t min, max;    /* CONFIG_U64; LIST, MAP: of the number of items; max 0: no limit */
     double min_double, max_double;     /* DOUBLE and the values of a MAP; both 0: no limit */

@@ -166,40 +166,41 @@ static int open_name(struct disk_posix *p, const char *name, bool create)
     return fd >= 0 ? fd : -errno;
 }
 
-static int get_file(struct disk_posix *p, const char *name, bool create, struct open_file **out)
+/* The open file, or NULL with the error. */
+static struct open_file *get_file(struct disk_posix *p, const char *name, bool create, int *result)
 {
-    if (p->failed)
-        return p->failed;
-    if (!name_ok(name))
-        return -EINVAL;
+    *result = p->failed ? p->failed : name_ok(name) ? 0 : -EINVAL;
+    if (*result < 0)
+        return NULL;
     struct open_file *f = find_open(p, name);
     if (!f) {
         int fd = open_name(p, name, create);
-        if (fd < 0)
-            return fd;
+        if (fd < 0) {
+            *result = fd;
+            return NULL;
+        }
         f = free_slot(p);
         *f = (struct open_file){.fd = fd};
-        strcpy(f->name, name);
+        snprintf(f->name, sizeof(f->name), "%s", name);
     }
     f->used = ++p->uses;
-    *out = f;
-    return 0;
+    return f;
 }
 
 /* ---- struct disk ---- */
 
 static int64_t posix_read(struct disk *d, const char *name, uint64_t offset, void *out, size_t len)
 {
-    struct open_file *f = NULL;
-    int r = get_file(posix_of(d), name, false, &f);
-    return r < 0 ? r : file_read_at(f->fd, out, len, offset);
+    int r = 0;
+    struct open_file *f = get_file(posix_of(d), name, false, &r);
+    return !f ? r : file_read_at(f->fd, out, len, offset);
 }
 
 static int64_t posix_size(struct disk *d, const char *name)
 {
-    struct open_file *f = NULL;
-    int r = get_file(posix_of(d), name, false, &f);
-    if (r < 0)
+    int r = 0;
+    struct open_file *f = get_file(posix_of(d), name, false, &r);
+    if (!f)
         return r;
     struct stat st;
     return fstat(f->fd, &st) < 0 ? -errno : (int64_t)st.st_size;
@@ -208,18 +209,19 @@ static int64_t posix_size(struct disk *d, const char *name)
 static int posix_write(
     struct disk *d, const char *name, uint64_t offset, const void *data, size_t len)
 {
-    struct open_file *f = NULL;
-    int r = get_file(posix_of(d), name, true, &f);
-    return r < 0 ? r : file_write_at(f->fd, data, len, offset);
+    int r = 0;
+    struct open_file *f = get_file(posix_of(d), name, true, &r);
+    return !f ? r : file_write_at(f->fd, data, len, offset);
 }
 
 static int posix_sync(struct disk *d, const char *name)
 {
     struct disk_posix *p = posix_of(d);
-    struct open_file *f = NULL;
-    int r = get_file(p, name, false, &f);
-    if (r == 0)
-        r = sync_data(p, f->fd);
+    int r = 0;
+    struct open_file *f = get_file(p, name, false, &r);
+    if (!f)
+        return r;
+    r = sync_data(p, f->fd);
     if (r == 0 && !f->entry_synced)
         r = sync_entry(p, name);
     if (r == 0)

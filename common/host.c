@@ -277,22 +277,34 @@ static bool init_loop(struct host *h)
     return true;
 }
 
+static bool init(struct host *h)
+{
+    h->read_buffer = malloc(HOST_READ_BYTES);
+    h->plain = malloc(TLS_RECORD_MAX);
+    return h->read_buffer && h->plain && init_loop(h);
+}
+
+static void release(struct host *h)
+{
+    free(h->read_buffer);
+    free(h->plain);
+    free(h);
+}
+
 struct host *host_new(const struct host_core *core, struct log *log, struct err *e)
 {
-    auto_free struct host *h = calloc(1, sizeof(*h));
-    auto_free uint8_t *read_buffer = malloc(HOST_READ_BYTES);
-    auto_free uint8_t *plain = malloc(TLS_RECORD_MAX);
-    if (!h || !read_buffer || !plain || !init_loop(h)) {
+    struct host *h = calloc(1, sizeof(*h));
+    if (!h || !init(h)) {
         err_set(e, -ENOMEM, "no memory or no descriptors for the event loop");
+        if (h)
+            release(h);
         return NULL;
     }
     h->core = *core;
     h->log = log;
     h->limits = host_limits_default();
-    h->read_buffer = steal(&read_buffer);
-    h->plain = steal(&plain);
     TAILQ_INIT(&h->agenda);
-    return steal(&h);
+    return h;
 }
 
 static void close_handles(struct host *h)
@@ -323,7 +335,5 @@ void host_free(struct host *h)
     int r = uv_loop_close(&h->loop);
     assert(r == 0);
     (void)r;
-    free(h->read_buffer);
-    free(h->plain);
-    free(h);
+    release(h);
 }

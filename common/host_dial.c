@@ -140,8 +140,8 @@ static void dial_address(struct dialer *d, const struct sockaddr *address)
 /* A name with several addresses: the next one at each failure. */
 static const struct addrinfo *choose(const struct addrinfo *found, unsigned turn)
 {
-    unsigned n = 0;
-    for (const struct addrinfo *a = found; a; a = a->ai_next)
+    unsigned n = 1;
+    for (const struct addrinfo *a = found->ai_next; a; a = a->ai_next)
         n++;
     for (turn %= n; turn > 0; turn--)
         found = found->ai_next;

@@ -233,6 +233,21 @@ static bool is_answered(const char *path)
     return answered;
 }
 
+/* libuv calls a missing folder "permission denied". */
+static int check_folder(const char *path, struct err *e)
+{
+    struct stat st;
+    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    snprintf(folder, sizeof(folder), "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash || slash == folder)
+        return 0;
+    *slash = '\0';
+    if (stat(folder, &st) < 0 && errno == ENOENT)
+        return err_set(e, -ENOENT, "%s: its folder does not exist; create it", path);
+    return 0;
+}
+
 /* Removes a socket whose process is dead; anything else in the place is left alone. */
 static int clear_path(const char *path, struct err *e)
 {
@@ -240,7 +255,8 @@ static int clear_path(const char *path, struct err *e)
     if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return err_set(e, -ENAMETOOLONG, "%s: longer than a socket's path may be", path);
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", path, strerror(errno));
+        return errno == ENOENT ? check_folder(path, e)
+                               : err_set(e, -errno, "%s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return err_set(e, -EEXIST, "%s: is there and no socket; remove it", path);
     if (is_answered(path))

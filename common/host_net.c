@@ -37,7 +37,7 @@ int net_split(const char *address, char host[NET_HOST_MAX], char port[NET_PORT_M
 bool net_is_numeric(const char *host, const char *port, struct sockaddr_storage *out)
 {
     *out = (struct sockaddr_storage){0};
-    int number = atoi(port);
+    int number = (int)strtol(port, NULL, 10); /* net_split has looked at it */
     return uv_ip4_addr(host, number, (struct sockaddr_in *)out) == 0 ||
            uv_ip6_addr(host, number, (struct sockaddr_in6 *)out) == 0;
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_S 20
+#define PATIENCE_S 60
 
 /* ---- the core ---- */
 

@@ -41,7 +41,7 @@ struct actor *stage_enter(
 /* Frees the actor's host; what it has told stays. */
 void stage_leave(struct actor *a);
 
-/* Turns the hosts until `done`; fails the test if that takes 20 s. */
+/* Turns the hosts until `done`; fails the test if that takes a minute. */
 void stage_play(struct stage *s, bool (*done)(void *arg), void *arg);
 /* Conditions for stage_play over one actor. */
 bool has_opened(void *actor);
