@@ -183,6 +183,7 @@ federation_spawn() { # NAME PROGRAM CONFIG
     $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
     echo $! >"$FED_DIR/$1.pid"
     FED_PIDS+=($!)
+    disown
 }
 
 federation_program() { # NAME
@@ -216,6 +217,7 @@ federation_start_evaluator() {
         >>"$FED_DIR/evaluate.log" 2>&1 &
     echo $! >"$FED_DIR/evaluate.pid"
     FED_PIDS+=($!)
+    disown
 }
 
 federation_status() {

@@ -73,7 +73,7 @@ expect 77 'key.pem.*(group|others|chmod 600)' "$qfl_client" --config "$client"
 chmod 600 "$FED_DIR/alice/tls-client/key.pem"
 
 # Certificates.
-expect 78 'role' "$qfl_client" --config "$(changed "$client" 's#tls-client#tls-kme#g')"
+expect 78 'is for qfl://demo/kme/alice, but' "$qfl_client" --config "$(changed "$client" 's#tls-client#tls-kme#g')"
 "$QFLCTL" pki init --dir "$FED_DIR/otherca" --federation other >/dev/null
 expect 64 'role' "$QFLCTL" pki issue --ca "$FED_DIR/ca" --role king --site alice --out "$FED_DIR/x"
 expect 65 'lower-case' "$QFLCTL" pki issue --ca "$FED_DIR/ca" --role client --site Alice --out "$FED_DIR/x"
@@ -88,7 +88,7 @@ time.sleep(60)
 END
 taken=$!
 wait_for 10 test -e "$FED_DIR/taken"
-expect 69 "$FED_SERVER.*in use" "$qfl_server" --config "$server"
+expect 75 "$FED_SERVER.*in use" "$qfl_server" --config "$server"
 kill $taken
 
 # Verbs.
@@ -100,7 +100,9 @@ expect 64 '3 to 32' "$here/deploy/demo.sh" --clients 2
 federation_spawn bob-keypool "$qfl_keypool" "$FED_DIR/bob/keypool.yaml"
 wait_for 10 test -S "$FED_DIR/bob/keypool.sock" || fail "bob's key pool does not start"
 federation_spawn alice-client "$qfl_client" "$(changed "$client" "s#alice/keypool.sock#bob/keypool.sock#")"
-wait_for 10 grep -qE 'key pool.*bob' "$FED_DIR/alice-client.log" ||
-    fail "the client does not say that the key pool is bob's: $(cat "$FED_DIR/alice-client.log")"
+wait_for 10 grep -q 'did not welcome this client: is it that of site alice' "$FED_DIR/alice-client.log" ||
+    fail "the client does not say that the key pool is another site's"
+wait_for 10 grep -q 'this is the key pool of site bob, not of alice' "$FED_DIR/bob-keypool.log" ||
+    fail "the key pool does not say that it is another site's"
 cases=$((cases + 1))
 echo "$cases mistakes, each with its sentence and exit status"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # uniformity.sh BUILD-DIR: what the aggregator sees, tapped behind TLS.
 #
-# With zero updates (lr = 0, so that every v is 0 or a canary) and masks on, the uploads are uniform by
+# With zero updates (a learning rate of 1e-12, so that every v is 0 or a canary) and masks on, the uploads are uniform by
 # a chi-square test; the mutant client without the mask call fails the same test. With real training,
 # no client's quantised vector occurs in any frame.
 . "$(dirname "$0")/lib.sh"
@@ -30,12 +30,12 @@ federation_program() { # the tapped server, and in the mutant's run the client t
     esac
 }
 
-run masked 0
+run masked 1e-12
 "$tools/tapstat" chi "$FED_DIR/tap" || fail "masked uploads of zeros are not uniform"
 e2e_stop
 
 E2E_CLIENT=$tools/qfl-client-unmasked
-run unmasked 0
+run unmasked 1e-12
 ! "$tools/tapstat" chi "$FED_DIR/tap" || fail "the mutant without masks passes the test: it cannot fail"
 e2e_stop
 unset E2E_CLIENT
