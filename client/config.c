@@ -11,25 +11,6 @@ static const char *const trainer_choices[] = {"qnn", NULL};
 
 /* ---- the table -------------------------------------------------------------------------------- */
 
-static const struct config_field tls_fields[] = {
-    {.key = "certificate",
-        .type = CONFIG_PATH,
-        .offset = offsetof(struct client_tls_config, certificate),
-        .help = "own certificate, role client (PEM)",
-        .required = true},
-    {.key = "key",
-        .type = CONFIG_PATH,
-        .offset = offsetof(struct client_tls_config, key),
-        .help = "its private key, mode 0600 (PEM)",
-        .required = true},
-    {.key = "ca",
-        .type = CONFIG_PATH,
-        .offset = offsetof(struct client_tls_config, ca),
-        .help = "the federation's certification authority (PEM)",
-        .required = true},
-    {0},
-};
-
 static const struct config_field policy_fields[] = {
     {.key = "k_min",
         .type = CONFIG_U64,
@@ -165,12 +146,7 @@ const struct config_field client_config_fields[] = {
         .offset = offsetof(struct client_config, server),
         .help = "address:port of qfl-server",
         .required = true},
-    {.key = "tls",
-        .type = CONFIG_SECTION,
-        .offset = offsetof(struct client_config, tls),
-        .help = "who this is, and whom it believes",
-        .required = true,
-        .fields = tls_fields},
+    CONFIG_TLS_FIELD(struct client_config, tls),
     {.key = "keypool",
         .type = CONFIG_PATH,
         .offset = offsetof(struct client_config, keypool),

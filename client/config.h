@@ -5,11 +5,8 @@
 #include "client/policy.h"
 #include "client/tasks/task.h"
 #include "common/config.h"
+#include "common/config_tls.h"
 #include "common/daemon.h"
-
-struct client_tls_config {
-    char *certificate, *key, *ca;
-};
 
 enum client_runs { CLIENT_RUNS_ASK, CLIENT_RUNS_ANY };
 
@@ -37,7 +34,7 @@ struct client_trainer_config {
 
 struct client_config {
     char *federation, *site, *server;
-    struct client_tls_config tls;
+    struct config_tls tls;
     char *keypool, *state, *control, *seed;
     struct config_list peers; /* char * */
     struct client_policy_config policy;

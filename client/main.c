@@ -3,7 +3,7 @@
 #include "client/config.h"
 #include "client/hook.h"
 #include "client/participant.h"
-#include "client/seed.h"
+#include "common/seed_file.h"
 #include "client/trainers/trainer_qnn.h"
 #include "common/disk_posix.h"
 #include "common/host.h"
@@ -109,7 +109,7 @@ static int open_participant(struct daemon *d, struct err *e)
         .trainer = d->trainer,
     };
     set_hook(d, &config);
-    r = client_seed_load(c->seed, config.seed, e);
+    r = seed_file_load(c->seed, true, config.seed, e);
     if (r == 0 && getrandom(config.nonce, sizeof(config.nonce), 0) != sizeof(config.nonce))
         r = err_set(e, -EIO, "no random bytes from the system");
     if (r == 0)

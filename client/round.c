@@ -321,10 +321,13 @@ static int answer_again(struct participant *p, struct update *u)
         return begin_leveling(p, u);
     case PHASE_SPENT:
         return client_round_decline(p, FED_SPENT, "the update of this round has been released", u);
+    case PHASE_LEVELING: /* the vault gets another grace, then the server another DECLINE */
+        p->round.leveling_ms = p->now_ms;
+        p->round.has_declined = false;
+        return 0;
     case PHASE_IDLE:
     case PHASE_FETCHING:
     case PHASE_TRAINING:
-    case PHASE_LEVELING:
     case PHASE_RELEASED:
         return 0;
     default:

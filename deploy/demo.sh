@@ -53,12 +53,19 @@ fi
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/qfl-demo.XXXXXX")
 federation_init "$dir" "$build"
-trap 'status=$?; if $keep && [ $status -eq 0 ]; then :; else federation_stop; rm -rf "$dir"; fi' EXIT
+leave() {
+    local status=$?
+    $keep && [ $status -eq 0 ] && return
+    federation_stop
+    if [ $status -eq 0 ] || [ $status -eq 130 ]; then rm -rf "$dir"; else echo "logs are in $dir" >&2; fi
+}
+trap leave EXIT
 trap 'exit 130' INT TERM
 
 federation_configure "$clients" "$task" "$rounds" "$q" "$split" "$seed" "$data"
 echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED"
 federation_start
+federation_begin
 federation_follow
 federation_summary "$started" >"$dir/summary.json"
 federation_print_summary "$dir/summary.json"

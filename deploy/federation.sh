@@ -71,7 +71,7 @@ run:
   rounds: $FED_ROUNDS
   min_clients: 3
   wait_s: 10
-  start: ${FED_START:-auto}
+  start: manual
   exit: false
   q: $FED_Q
   clip: $(jq -r .clip <<<"$1")
@@ -105,6 +105,15 @@ speedup: ${FED_SPEEDUP:-1}
 END
 }
 
+# Where a link's key comes from: the simulator, or with FED_SOURCE=file recorded keys.
+federation_source() { # SITE PEER
+    if [ "${FED_SOURCE:-sim}" = file ]; then
+        printf '{type: file, path: %s.keys}' "$(printf '%s\n' "$1" "$2" | sort | paste -sd-)"
+    else
+        printf '{type: sim, address: %s}' "$FED_SIM"
+    fi
+}
+
 federation_write_site() { # INDEX DEFAULTS-JSON
     local site=${FED_SITES[$1]} dir=$FED_DIR/${FED_SITES[$1]} peers=() links='' i
     mkdir -p "$dir/pairings"
@@ -113,7 +122,7 @@ federation_write_site() { # INDEX DEFAULTS-JSON
     for ((i = 0; i < FED_CLIENTS; i++)); do
         [ "$i" -eq "$1" ] && continue
         peers+=("${FED_SITES[$i]}")
-        links+="  - {peer: ${FED_SITES[$i]}, address: $(federation_address "$i"):7002, source: {type: sim, address: $FED_SIM}}"$'\n'
+        links+="  - {peer: ${FED_SITES[$i]}, address: $(federation_address "$i"):7002, source: $(federation_source "$site" "${FED_SITES[$i]}")}"$'\n'
     done
     cat >"$dir/keypool.yaml" <<END
 site: $site
@@ -183,7 +192,6 @@ federation_spawn() { # NAME PROGRAM CONFIG
     $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
     echo $! >"$FED_DIR/$1.pid"
     FED_PIDS+=($!)
-    disown
 }
 
 federation_program() { # NAME
@@ -217,11 +225,27 @@ federation_start_evaluator() {
         >>"$FED_DIR/evaluate.log" 2>&1 &
     echo $! >"$FED_DIR/evaluate.pid"
     FED_PIDS+=($!)
-    disown
 }
 
 federation_status() {
     "$QFLCTL" status --control "$FED_DIR/server/ctl.sock" --json 2>/dev/null
+}
+
+# Every pair has key for at least N rounds, as the aggregator sees it.
+federation_has_key() { # N
+    federation_status | jq -e --argjson n "$1" --argjson sites "$FED_CLIENTS" \
+        '(.pairs | length) == $sites * ($sites - 1) / 2 and all(.pairs[]; .rounds_left >= $n)' >/dev/null
+}
+
+# Waits until all are there and every pair has key, then starts a run with start: manual.
+federation_begin() {
+    local deadline=$((SECONDS + 60))
+    until federation_has_key 1; do
+        federation_check_alive || return 70
+        [ $SECONDS -lt $deadline ] || { echo "no key after 60 s" >&2 && return 75; }
+        sleep 0.1
+    done
+    "$QFLCTL" run start --control "$FED_DIR/server/ctl.sock" >/dev/null
 }
 
 # Names a daemon that has ended, with the end of its log.
@@ -262,9 +286,15 @@ federation_follow() {
     done
 }
 
+# {"SITE-SITE": kbit/s} by the finite-key formula, as the simulator knows it; {} without one.
+federation_rates() {
+    "$QFLCTL" qkd --control "$FED_DIR/qkdsim/ctl.sock" --json 2>/dev/null |
+        jq 'map({key: ([.a, .b] | sort | join("-")), value: .rate_kbps}) | from_entries' || echo '{}'
+}
+
 # The JSON of the demo's contract, on stdout.
 federation_summary() { # STARTED-EPOCH
-    local status rounds keys centralised sums i j
+    local status rounds keys links centralised sums site
     status=$(federation_status)
     rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
     centralised=$("$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
@@ -273,7 +303,8 @@ federation_summary() { # STARTED-EPOCH
     keys=$(for site in "${FED_SITES[@]}"; do
         "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
     done | jq -s .)
-    jq -n --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
+    links=$(federation_rates)
+    jq -n --argjson links "$links" --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
         --argjson centralised "$centralised" --argjson sums "$sums" \
         --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
         --argjson wall "$(($(date +%s) - $1))" '
@@ -290,7 +321,8 @@ federation_summary() { # STARTED-EPOCH
             sum_exact: $sums.exact, sums_compared: $sums.rounds,
             pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
                 (.streams[] | select(.purpose == "mask")) as $mask | {
-                pair: "\($site)-\(.peer)", source, simulated, rate_kbps,
+                pair: "\($site)-\(.peer)", source, simulated,
+                rate_kbps: $links["\($site)-\(.peer)"],
                 ingested_bits: $mask.ingested_bits, available_bits: $mask.available_bits,
                 used_bits: $mask.used_bits, wasted_bits: $mask.wasted_bits}],
             wall_s: $wall
@@ -312,11 +344,11 @@ federation_print_summary() { # JSON-FILE
         "published sums equal the sums of the clients'"'"' integers: \(.sum_exact) (\(.sums_compared) rounds)",
         "upload \(.rounds[0].upload_bytes) bytes per client and round, round time \(([.rounds[].wall_ms] | sort)[(.rounds | length) / 2 | floor]) ms (median)",
         "",
-        "pair                 source         kbit/s   ingested  available       used     wasted (kbit)",
+        "pair                 source                   kbit/s   ingested  available       used     wasted (kbit)",
         (.pairs[] | [.pair, .source + (if .simulated then " SIMULATED" else "" end), .rate_kbps,
             (.ingested_bits, .available_bits, .used_bits, .wasted_bits | . / 1000)] | @tsv)' "$1" |
         awk -F'\t' 'NF < 3 { print; next }
-            { printf "%-20s %s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
+            { printf "%-20s %-22s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
 }
 
 federation_stop() {

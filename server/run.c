@@ -33,7 +33,7 @@ int run_begin(struct aggregator *a)
     struct run *run = &a->run;
     uint8_t id[FED_RUN_BYTES];
     make_id(a, id);
-    double *weights;
+    auto_free double *weights = NULL;
     uint32_t parameters = a->config.params->parameters;
     int r = copy_weights(&weights, a->config.model, parameters);
     if (r == 0)
@@ -42,7 +42,7 @@ int run_begin(struct aggregator *a)
     if (r < 0)
         return r;
     model_deinit(&a->model);
-    model_init(&a->model, weights, parameters);
+    model_init(&a->model, steal(&weights), parameters);
     published_deinit(&a->published);
     attempt_free(steal(&a->aborted.attempt));
     memset(a->previous, 0, sizeof(a->previous));

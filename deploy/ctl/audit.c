@@ -25,7 +25,8 @@ static int compare_ranges(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* Reads one vault's answer; ranges that were skipped belong to no attempt and are left out. */
+/* Reads one vault's answer: ranges reserved for attempts, and those of tags, which have none. What was
+ * skipped was not used and is left out. */
 static int collect_vault(
     const json_t *vault, struct audit_range *out, size_t max, size_t *n, struct err *e)
 {
@@ -41,7 +42,7 @@ static int collect_vault(
         const char *stream = json_string_value(json_object_get(r, "stream"));
         if (!kind || !stream)
             return err_set(e, -EINVAL, "range %zu of %s has no kind or no stream", i, site);
-        if (strcmp(kind, "reserve") != 0 || *n == max)
+        if (strcmp(kind, "skip") == 0 || *n == max)
             continue;
         out[(*n)++] = (struct audit_range){site, stream,
             (uint64_t)json_integer_value(json_object_get(r, "start")),

@@ -8,8 +8,8 @@
 #include <sysexits.h>
 #include <sys/stat.h>
 
-static const struct verb *const verb_tables[] = {verbs_run, verbs_watch, verbs_keys, verbs_audit,
-    verbs_pki, verbs_site, verbs_task, verbs_evaluate, verbs_keyrate};
+static const struct verb *const verb_tables[] = {verbs_run, verbs_watch, verbs_keys, verbs_qkd,
+    verbs_audit, verbs_pki, verbs_site, verbs_task, verbs_evaluate, verbs_keyrate};
 
 static void print_help(FILE *to)
 {

@@ -24,6 +24,7 @@ struct verb {
 extern const struct verb verbs_run[];
 extern const struct verb verbs_watch[];
 extern const struct verb verbs_keys[];
+extern const struct verb verbs_qkd[];
 extern const struct verb verbs_audit[];
 extern const struct verb verbs_pki[];
 extern const struct verb verbs_site[];

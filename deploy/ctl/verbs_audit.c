@@ -10,13 +10,39 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-/* The `audit` answers of all the vaults named. */
+/* The whole `audit` of one vault, which answers in pages. */
+static int ask_vault(const char *socket, json_t **out, struct err *e)
+{
+    json_int_t from = 0;
+    *out = NULL;
+    for (;;) {
+        json_t *page = NULL;
+        int r = reach(socket, "audit", json_pack("{s:I}", "from", from), &page, e);
+        if (r != 0) {
+            json_decref(*out);
+            return r;
+        }
+        json_t *next = json_object_get(page, "next");
+        from = json_integer_value(next);
+        bool is_last = next == NULL;
+        if (*out) {
+            json_array_extend(json_object_get(*out, "ranges"), json_object_get(page, "ranges"));
+            json_decref(page);
+        } else {
+            *out = page;
+        }
+        if (is_last)
+            return 0;
+    }
+}
+
+/* The audits of all the vaults named. */
 static int ask_vaults(const char *const *sockets, size_t n, json_t **out, struct err *e)
 {
     *out = json_array();
     for (size_t i = 0; i < n; i++) {
         json_t *answer = NULL;
-        int r = reach(sockets[i], "audit", NULL, &answer, e);
+        int r = ask_vault(sockets[i], &answer, e);
         if (r != 0) {
             json_decref(*out);
             return r;

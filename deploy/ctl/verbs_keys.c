@@ -5,7 +5,9 @@
 #include "deploy/ctl/term.h"
 #include "deploy/ctl/verb.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 static void print_stream(const json_t *s)
@@ -38,7 +40,7 @@ static void print_keys(const json_t *keys)
     }
 }
 
-static int ask_keys(int argc, char **argv, const char *verb, struct err *e)
+static int show_keys(int argc, char **argv, struct err *e)
 {
     const char *control = REACH_KEYPOOL;
     bool json = false;
@@ -49,7 +51,7 @@ static int ask_keys(int argc, char **argv, const char *verb, struct err *e)
     if (r != 0)
         return r;
     json_t *keys = NULL;
-    r = reach(control, verb, NULL, &keys, e);
+    r = reach(control, "keys", NULL, &keys, e);
     if (r != 0)
         return r;
     if (json)
@@ -60,12 +62,37 @@ static int ask_keys(int argc, char **argv, const char *verb, struct err *e)
     return EX_OK;
 }
 
-static int show_keys(int argc, char **argv, struct err *e)
+/* The next start of a key pool that refused to run as a copy consumes this file. */
+static int adopt(int argc, char **argv, struct err *e)
 {
-    return ask_keys(argc, argv, "keys", e);
+    const char *witness = "/var/lib/qfl/witness";
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "witness", .value = &witness},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    int r = options_parse(specs, argc, argv, &operands, e);
+    if (r != 0)
+        return r;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s.adopt", witness);
+    FILE *f = fopen(path, "wxe");
+    if (!f || fclose(f) != 0)
+        return err_set(e, EX_CANTCREAT, "cannot create %s: %s", path, strerror(errno));
+    json_t *v = json_pack("{s:s}", "file", path);
+    if (json)
+        reach_print(v);
+    else
+        printf(
+            "%s: the key pool adopts its folder at the next start and burns what it cannot prove "
+            "fresh\n",
+            path);
+    json_decref(v);
+    return EX_OK;
 }
 
 const struct verb verbs_keys[] = {
+    {"keys adopt", "[--witness FILE] [--json]",
+        "lets a key pool start that was refused as a restored or cloned one (exit 65)", adopt},
     {"keys", "[--control SOCKET] [--json]",
         "the key pool's streams: ingested, available, reserved, used, wasted", show_keys},
     {0},

@@ -9,11 +9,14 @@
 #include "common/secret.h"
 #include "common/util.h"
 #include "keypool/qkd/key_file.h"
+#include "keypool/vault/pairing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 struct site_arguments {
     const char *outs[OPTION_VALUES_MAX];
@@ -36,6 +39,58 @@ static int check_sites(int operands, char **argv, const char *low_high[2], struc
     low_high[0] = order < 0 ? argv[0] : argv[1];
     low_high[1] = order < 0 ? argv[1] : argv[0];
     return 0;
+}
+
+/* ---- pair --------------------------------------------------------------------------------------- */
+
+static int write_private(const char *path, const struct secret *text, struct err *e)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set(e, EX_CANTCREAT, "cannot create %s: %s", path, strerror(errno));
+    bool ok = write(fd, text->data, text->len) == (ssize_t)text->len && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    return ok ? 0 : err_set(e, EX_IOERR, "cannot write %s", path);
+}
+
+static int make_pairing(const char *sites[2], struct secret *text, struct err *e)
+{
+    struct secret entropy;
+    struct pairing p = {0};
+    if (secret_init(&entropy, PAIRING_ENTROPY) < 0)
+        return err_set(e, EX_OSERR, "out of memory");
+    bool ok = RAND_priv_bytes(entropy.data, (int)entropy.len) == 1 &&
+              pairing_make(&p, sites[0], sites[1], entropy.data) == 0 &&
+              pairing_format(&p, text) == 0;
+    pairing_deinit(&p);
+    secret_deinit(&entropy);
+    return ok ? 0 : err_set(e, EX_OSERR, "no random bytes, or no memory");
+}
+
+static int pair(int argc, char **argv, struct err *e)
+{
+    struct site_arguments a = {0};
+    const struct option_spec specs[] = {{.name = "out", .values = a.outs, .n_values = &a.n_outs},
+        {.name = "json", .is_flag = true, .flag = &a.json}, {0}};
+    int operands;
+    const char *sites[2] = {NULL, NULL};
+    struct secret text = {0};
+    int r = options_parse(specs, argc, argv, &operands, e);
+    r = r == 0 ? check_sites(operands, argv, sites, e) : r;
+    if (r == 0 && a.n_outs == 0)
+        r = err_set(e, EX_USAGE, "site pair needs --out FILE.pair, once for each site");
+    r = r == 0 ? make_pairing(sites, &text, e) : r;
+    for (size_t i = 0; i < a.n_outs && r == 0; i++)
+        r = write_private(a.outs[i], &text, e);
+    secret_deinit(&text);
+    if (r != 0)
+        return r;
+    if (a.json)
+        printf("{\"sites\": [\"%s\", \"%s\"]}\n", sites[0], sites[1]);
+    else
+        printf("%s and %s: first secret of the pair; carry it by hand, keep no copy\n", sites[0],
+            sites[1]);
+    return EX_OK;
 }
 
 /* ---- keyfile ------------------------------------------------------------------------------------ */
@@ -130,6 +185,8 @@ static int keyfile(int argc, char **argv, struct err *e)
 }
 
 const struct verb verbs_site[] = {
+    {"site pair", "SITE SITE --out FILE.pair [--out FILE.pair] [--json]",
+        "stream ids and first authentication key of a pair, for both key pools", pair},
     {"site keyfile",
         "SITE SITE --name FILE --out DIR [--out DIR] [--blocks 16] [--block-bytes 1048576] "
         "[--simulated] [--json]",

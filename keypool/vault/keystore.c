@@ -422,6 +422,8 @@ static int open_journal(struct keystore *k, const struct vault_config *config, s
     err_set(e, 0, "the journal contradicts itself");
     int r = journal_open(&k->journal, k->disk, key, replay, &k->ledger, e);
     secret_wipe(key, sizeof(key));
+    if (r == 0)
+        err_set(e, 0, "%s", "");
     return r > 0 ? VAULT_OPEN_E_FAULT : r;
 }
 

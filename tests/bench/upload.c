@@ -106,8 +106,8 @@ static double serve_round(const char *dir, size_t clients, uint32_t parameters)
         roster[i] = names[i];
     }
     Fed__Params params = FED__PARAMS__INIT;
-    params.task = "bench";
-    params.trainer = "none";
+    params.task = (char *)"bench";
+    params.trainer = (char *)"none";
     params.parameters = parameters;
     params.q = 32;
     params.clip = 1;
@@ -123,7 +123,7 @@ static double serve_round(const char *dir, size_t clients, uint32_t parameters)
         .model = model,
         .seed = {1}};
     struct timed_server server = {0};
-    struct store *store = store_sim_new(1);
+    struct store *store = store_sim_store(store_sim_new(1));
     struct log *log = log_new("server", LOG_TEXT, NOTE_ALARM);
     must(aggregator_new(&server.core, &config, store, 0, &e) == 0, "aggregator", &e);
     const struct host_core core = {&server, timed_step, timed_deadline_ms};

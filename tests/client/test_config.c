@@ -2,7 +2,7 @@
 /* The files of qfl-client: what an operator may write, what is refused and how it is said. */
 #include "client/config.h"
 #include "client/hook.h"
-#include "client/seed.h"
+#include "common/seed_file.h"
 #include "common/util.h"
 #include "tests/common/scratch.h"
 
@@ -138,11 +138,11 @@ static void a_seed_is_made_once(void **state)
     struct stat st;
     uint8_t first[RNG_SEED_BYTES] = {0}, again[RNG_SEED_BYTES] = {0}, zeros[RNG_SEED_BYTES] = {0};
     scratch_init(&s);
-    assert_int_equal(client_seed_load(scratch_path(&s, "seed"), first, &e), 0);
+    assert_int_equal(seed_file_load(scratch_path(&s, "seed"), true, first, &e), 0);
     assert_memory_not_equal(first, zeros, sizeof(zeros));
     assert_int_equal(stat(scratch_path(&s, "seed"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(client_seed_load(scratch_path(&s, "seed"), again, &e), 0);
+    assert_int_equal(seed_file_load(scratch_path(&s, "seed"), true, again, &e), 0);
     assert_memory_equal(first, again, sizeof(again));
     scratch_deinit(&s);
 }
@@ -155,13 +155,13 @@ static void seeds_that_are_refused(void **state)
     uint8_t seed[RNG_SEED_BYTES];
     scratch_init(&s);
     scratch_write(&s, "open", "0123456789abcdef0123456789abcdef", 0640);
-    assert_int_equal(client_seed_load(scratch_path(&s, "open"), seed, &e), -EACCES);
+    assert_int_equal(seed_file_load(scratch_path(&s, "open"), true, seed, &e), -EACCES);
     assert_non_null(strstr(e.text, "others may read it; chmod 600"));
     scratch_write(&s, "short", "0123456789abcdef0123456789abcde", 0600);
-    assert_int_equal(client_seed_load(scratch_path(&s, "short"), seed, &e), -EBADMSG);
+    assert_int_equal(seed_file_load(scratch_path(&s, "short"), true, seed, &e), -EBADMSG);
     scratch_write(&s, "long", "0123456789abcdef0123456789abcdef\n", 0600);
-    assert_int_equal(client_seed_load(scratch_path(&s, "long"), seed, &e), -EBADMSG);
-    assert_int_equal(client_seed_load(scratch_path(&s, "no/such"), seed, &e), -ENOENT);
+    assert_int_equal(seed_file_load(scratch_path(&s, "long"), true, seed, &e), -EBADMSG);
+    assert_int_equal(seed_file_load(scratch_path(&s, "no/such"), true, seed, &e), -ENOENT);
     scratch_deinit(&s);
 }
 

@@ -144,6 +144,12 @@ static void a_vault_that_is_away_delays_ready_then_declines(void **state)
     rig_expect(r, "");
     rig_wait(r, 1);
     rig_expect(r, "server: DECLINE 1 VAULT: the key pool cannot be reached\n");
+    rig_lose_server(r); /* which asks again when it is back */
+    rig_connect_server(r);
+    rig_open(r, 1);
+    rig_forget(r);
+    rig_wait(r, 2000);
+    rig_expect(r, "server: DECLINE 1 VAULT: the key pool cannot be reached\n");
     rig_connect_vault(r);
     rig_expect(r, "server: READY 1 n=10, 3 levels\n");
 }

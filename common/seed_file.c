@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/seed.h"
+#include "common/seed_file.h"
 
 #include "common/secret.h"
 
@@ -10,31 +10,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_seed(int fd, const char *path, uint8_t seed[RNG_SEED_BYTES], struct err *e)
+static int read_seed(int fd, const char *path, uint8_t seed[SEED_FILE_BYTES], struct err *e)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_set(e, -errno, "%s: %s", path, strerror(errno));
     if (st.st_mode & (S_IRWXG | S_IRWXO))
         return err_set(e, -EACCES, "%s: others may read it; chmod 600", path);
-    if (st.st_size != RNG_SEED_BYTES || read(fd, seed, RNG_SEED_BYTES) != RNG_SEED_BYTES)
-        return err_set(e, -EBADMSG, "%s: a seed has %d bytes", path, RNG_SEED_BYTES);
+    if (st.st_size != SEED_FILE_BYTES || read(fd, seed, SEED_FILE_BYTES) != SEED_FILE_BYTES)
+        return err_set(e, -EBADMSG, "%s: it must hold %d bytes", path, SEED_FILE_BYTES);
     return 0;
 }
 
-static int write_seed(int fd, const char *path, uint8_t seed[RNG_SEED_BYTES], struct err *e)
+static int write_seed(int fd, const char *path, uint8_t seed[SEED_FILE_BYTES], struct err *e)
 {
-    if (getrandom(seed, RNG_SEED_BYTES, 0) != RNG_SEED_BYTES)
+    if (getrandom(seed, SEED_FILE_BYTES, 0) != SEED_FILE_BYTES)
         return err_set(e, -EIO, "no random bytes from the system");
-    if (write(fd, seed, RNG_SEED_BYTES) != RNG_SEED_BYTES || fsync(fd) < 0)
+    if (write(fd, seed, SEED_FILE_BYTES) != SEED_FILE_BYTES || fsync(fd) < 0)
         return err_set(e, errno ? -errno : -EIO, "%s: cannot be written", path);
     return 0;
 }
 
-int client_seed_load(const char *path, uint8_t seed[RNG_SEED_BYTES], struct err *e)
+int seed_file_load(const char *path, bool create, uint8_t seed[SEED_FILE_BYTES], struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool is_new = fd < 0 && errno == ENOENT;
+    bool is_new = fd < 0 && errno == ENOENT && create;
     if (is_new)
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
