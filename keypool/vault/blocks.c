@@ -447,36 +447,39 @@ static bool is_place_ours(
            at->len <= rx->end - at->offset;
 }
 
-/* Copies hash key and pad of a claim before they are dropped. */
-static bool keep_pad(struct ledger_peer *p, size_t index, const struct tag_place *at)
+/* Key and number of the sender's tags move on, whatever becomes of this one. Its pad, borrowed, or
+ * NULL if it was lost on the disk. */
+static const uint8_t *follow_tag(struct ledger_peer *p, const struct tag_place *at)
 {
-    struct session_keys *keys = session_keys(p->session);
     const uint8_t *bytes = pads_at(p->pads, VAULT_AUTH_RX, at->offset, at->len);
     if (!bytes)
-        return false;
+        return NULL;
     if (at->len == FRESH_BYTES)
-        memcpy(keys->rx, bytes, GF128_BYTES);
+        memcpy(session_keys(p->session)->rx, bytes, GF128_BYTES);
     p->session->has_rx_key = true;
     p->session->rx_seq = at->seq + 1;
-    memcpy(keys->claims[index].key, keys->rx, GF128_BYTES);
-    memcpy(keys->claims[index].pad, bytes + at->len - GF128_BYTES, GF128_BYTES);
-    return true;
+    return bytes + at->len - GF128_BYTES;
 }
 
-/* Notes the claim; its index, or -1. */
+/* Notes the claim with its key and pad; its index, or -1 if nothing will come of it. */
 static int note_claim(
-    struct vault *v, struct ledger_peer *p, const Pool__Staged *m, const struct tag_place *at)
+    struct vault *v, struct ledger_peer *p, const Pool__Staged *m, const uint8_t *pad)
 {
+    struct session_keys *keys = session_keys(p->session);
+    if (!pad || ledger_is_known(p, m->block.data))
+        return -1;
     int index = session_find_claim(p->session, m->block.data);
     if (index < 0 && session_add_claim(p->session, m->block.data, v->now_ms))
         index = (int)p->session->n_claims - 1;
-    if (index < 0 || !keep_pad(p, (size_t)index, at))
+    if (index < 0)
         return -1;
     struct claim *c = &p->session->claims[index];
     c->has_tag = true;
     c->len = m->length;
     c->tag_seq = m->tag_seq;
     memcpy(c->tag, m->tag.data, GF128_BYTES);
+    memcpy(keys->claims[index].key, keys->rx, GF128_BYTES);
+    memcpy(keys->claims[index].pad, pad, GF128_BYTES);
     return index;
 }
 
@@ -499,7 +502,7 @@ int blocks_on_staged(
     ledger_hear(rx, at.offset + at.len);
     vault_touch(v);
     int staged = ledger_find_staged(p, m->block.data);
-    int claim = ledger_is_known(p, m->block.data) ? -1 : note_claim(v, p, m, &at);
+    int claim = note_claim(v, p, m, follow_tag(p, &at));
     if (claim < 0 || staged < 0)
         return keystore_commit(&v->store, entries, n);
     const struct ledger_block *b = p->staged[staged];

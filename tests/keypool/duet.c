@@ -371,6 +371,12 @@ void duet_link(struct duet *d, bool up)
         say_link(d, end, up && !duet_is_down(d, !end));
 }
 
+void duet_relink_one(struct duet *d, enum duet_end end)
+{
+    say_link(d, end, false);
+    say_link(d, end, true);
+}
+
 /* ---- processes ------------------------------------------------------------------------------- */
 
 int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, struct err *err)

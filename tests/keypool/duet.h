@@ -43,6 +43,8 @@ struct duet_start {
 int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, struct err *e);
 void duet_stop(struct duet *d, enum duet_end end);
 void duet_link(struct duet *d, bool up);
+/* Only this end's KME finds that the link is a new one. */
+void duet_relink_one(struct duet *d, enum duet_end end);
 /* Delivers what the pools say to each other, and what they answer, until they are silent. */
 void duet_talk(struct duet *d);
 /* Time passes at both ends, then they talk. */

@@ -133,7 +133,7 @@ static void sweep(enum duet_end end, bool power_cut)
     uint64_t n = 1;
     while (tell_cut_story(n, (struct plan){.end = end, .power_cut = power_cut}, n))
         n++;
-    print_message("%s: %d cuts of %s\n", end == ALICE ? "alice" : "bob", (int)n - 1,
+    print_message("# %s: %d cuts of %s\n", end == ALICE ? "alice" : "bob", (int)n - 1,
         power_cut ? "power" : "the process");
     assert_true(n > 50);
 }

@@ -195,9 +195,30 @@ static void a_lost_message_is_made_up_for_when_the_link_is_new(void **state)
         duet_talk(d);
         assert_int_equal(duet_decided(d, ALICE, b), 1);
         assert_int_equal(duet_decided(d, BOB, b), 1);
+        size_t next = duet_block(d, BOTH, 1000);
+        duet_talk(d);
+        assert_int_equal(duet_decided(d, BOB, next), 1);
         duet_settle(d);
         duet_free(d);
     }
+}
+
+/* The tag that brings the new hash key is for a block that is decided already. */
+static void a_tag_for_a_decided_block_still_brings_its_hash_key(void **state)
+{
+    struct duet *d = duet_new(11);
+    int type = POOL_DECISION;
+    duet_set_tamper(d, lose_one, &type);
+    size_t b = duet_block(d, BOTH, 1000);
+    duet_talk(d);
+    duet_relink_one(d, ALICE);
+    duet_talk(d);
+    assert_int_equal(duet_decided(d, BOB, b), 1);
+    size_t next = duet_block(d, BOTH, 1000);
+    duet_talk(d);
+    assert_int_equal(duet_decided(d, BOB, next), 1);
+    duet_settle(d);
+    duet_free(d);
 }
 
 static void a_missing_decision_is_asked_for(void **state)
@@ -447,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_spoilt_tag_voids_the_block),
         cmocka_unit_test(replayed_and_reordered_messages_change_nothing),
         cmocka_unit_test(a_lost_message_is_made_up_for_when_the_link_is_new),
+        cmocka_unit_test(a_tag_for_a_decided_block_still_brings_its_hash_key),
         cmocka_unit_test(a_missing_decision_is_asked_for),
         cmocka_unit_test(nothing_is_reserved_before_the_ends_have_compared_cursors),
         cmocka_unit_test(at_rest_the_end_behind_burns_the_gap),
