@@ -59,7 +59,18 @@ struct end {
     char *notes;
 };
 
+/* Frames of one type on one connection: the last. */
+struct heard {
+    uint32_t conn;
+    uint16_t type;
+    uint8_t *body;
+    size_t len;
+};
+
 struct duet {
+    struct heard *heard;
+    size_t n_heard;
+    struct arena *heard_arena;
     struct rnd rnd;
     struct end ends[2];
     uint64_t now_ms;
@@ -219,10 +230,53 @@ static const ProtobufCMessageDescriptor *descriptor_of(uint16_t type)
     return NULL;
 }
 
+static struct heard *find_heard(struct duet *d, uint32_t conn, uint16_t type)
+{
+    for (size_t i = 0; i < d->n_heard; i++)
+        if (d->heard[i].conn == conn && d->heard[i].type == type)
+            return &d->heard[i];
+    return NULL;
+}
+
+static void keep_heard(struct duet *d, const struct effect *effect)
+{
+    struct heard *h = find_heard(d, effect->conn, effect->type);
+    if (!h) {
+        d->heard = reallocarray(d->heard, d->n_heard + 1, sizeof(*d->heard));
+        assert_non_null(d->heard);
+        h = &d->heard[d->n_heard++];
+        *h = (struct heard){.conn = effect->conn, .type = effect->type};
+    }
+    free(h->body);
+    h->len = effect->body->len;
+    h->body = malloc(h->len + 1);
+    assert_non_null(h->body);
+    memcpy(h->body, effect->body->data, h->len);
+}
+
+const void *duet_heard(struct duet *d, uint32_t conn, uint16_t type)
+{
+    struct heard *h = find_heard(d, conn, type);
+    if (!h || !h->body)
+        return NULL;
+    ProtobufCMessage *m;
+    arena_reset(d->heard_arena, false);
+    assert_int_equal(codec_unpack(descriptor_of(type), h->body, h->len, d->heard_arena, &m), 0);
+    free(steal(&h->body));
+    return m;
+}
+
 static void on_send(struct duet *d, enum duet_end end, const struct effect *effect)
 {
     struct end *e = &d->ends[end];
     ProtobufCMessage *m;
+    if (effect->conn != e->kme && effect->conn != e->client) {
+        keep_heard(d, effect);
+        return;
+    }
+    if (effect->type == VAULT_LEVELS || effect->type == VAULT_ROOM ||
+        effect->type == VAULT_RESERVED)
+        keep_heard(d, effect);
     arena_reset(d->arena, false);
     assert_int_equal(codec_unpack_in_place(descriptor_of(effect->type), effect->body->data,
                          effect->body->len, d->arena, &m),
@@ -322,17 +376,54 @@ static void say(struct duet *d, enum duet_end end, uint32_t conn, uint16_t type,
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static void hello(struct duet *d, enum duet_end end, enum role role, uint32_t conn)
+static void open_conn(struct duet *d, enum duet_end end, enum role role, uint32_t conn)
 {
     struct event event = {.kind = EVENT_OPENED, .conn = conn};
     event.opened.role = role;
     event.opened.site = names[end];
     feed(d, end, event);
+}
+
+uint32_t duet_open(struct duet *d, enum duet_end end, enum role role)
+{
+    open_conn(d, end, role, d->next_conn);
+    return d->next_conn++;
+}
+
+void duet_close(struct duet *d, enum duet_end end, uint32_t conn)
+{
+    feed(d, end, (struct event){.kind = EVENT_CLOSED, .conn = conn});
+}
+
+void duet_say(struct duet *d, enum duet_end end, uint32_t conn, uint16_t type,
+    const ProtobufCMessage *message)
+{
+    say(d, end, conn, type, message);
+}
+
+uint32_t duet_kme(const struct duet *d, enum duet_end end)
+{
+    return d->ends[end].kme;
+}
+
+uint32_t duet_client(const struct duet *d, enum duet_end end)
+{
+    return d->ends[end].client;
+}
+
+void duet_hello(struct duet *d, enum duet_end end, enum role role, uint32_t conn)
+{
     Vault__Hello m = VAULT__HELLO__INIT;
     m.version = VAULT_VERSION;
     m.role = (char *)role_name(role);
     m.site = (char *)names[end];
     say(d, end, conn, VAULT_HELLO, &m.base);
+}
+
+static void hello(struct duet *d, enum duet_end end, enum role role, uint32_t conn)
+{
+    open_conn(d, end, role, conn);
+    duet_hello(d, end, role, conn);
 }
 
 static void connect_client(struct duet *d, enum duet_end end)
@@ -387,6 +478,7 @@ int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, 
         .epoch = how->no_witness ? 0 : e->witness,
         .capacity_bytes = CAPACITY,
         .adopt = how->adopt,
+        .allow_simulated = how->allow_simulated,
     };
     memset(config.kek, 0x11 + (int)end, sizeof(config.kek));
     memset(config.machine, how->other_machine ? 9 : 1, sizeof(config.machine));
@@ -404,6 +496,11 @@ int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, 
     hello(d, end, ROLE_KME, e->kme);
     connect_client(d, end);
     return 0;
+}
+
+void duet_forget_witness(struct duet *d, enum duet_end end)
+{
+    d->ends[end].witness = 0;
 }
 
 /* Both KMEs notice that the other end's pool is there again. */
@@ -491,6 +588,7 @@ struct duet *duet_new_strangers(uint64_t seed)
     assert_non_null(d);
     rnd_init(&d->rnd, seed);
     d->arena = arena_new(4096);
+    d->heard_arena = arena_new(4096);
     d->now_ms = 1000;
     d->next_conn = 1;
     for (enum duet_end end = ALICE; end <= BOB; end++) {
@@ -529,6 +627,10 @@ void duet_free(struct duet *d)
     for (size_t i = 0; i < d->n_blocks; i++)
         free(d->blocks[i].bytes);
     free(d->blocks);
+    for (size_t i = 0; i < d->n_heard; i++)
+        free(d->heard[i].body);
+    free(d->heard);
+    arena_free(d->heard_arena);
     arena_free(d->arena);
     free(d);
 }
@@ -715,36 +817,32 @@ struct range {
     uint64_t start, end, attempt;
 };
 
-static json_t *ask(struct duet *d, enum duet_end end, const char *verb)
+json_t *duet_ask(
+    struct duet *d, enum duet_end end, const char *verb, const char *arguments, int *code)
 {
-    struct update u = {0};
-    struct event event = {.kind = EVENT_OPENED, .now_ms = d->now_ms, .conn = d->next_conn++};
-    event.opened.role = ROLE_CTL;
-    event.opened.site = names[end];
-    assert_int_equal(vault_step(d->ends[end].vault, &event, &u), 0);
+    uint32_t conn = duet_open(d, end, ROLE_CTL);
     Ctl__Request q = CTL__REQUEST__INIT;
     q.verb = (char *)verb;
-    struct blob *body = codec_pack(&q.base);
-    event.kind = EVENT_FRAME;
-    event.frame.type = CTL_REQUEST;
-    event.frame.body = body->data;
-    event.frame.len = body->len;
-    update_deinit(&u);
-    assert_int_equal(vault_step(d->ends[end].vault, &event, &u), 0);
-    blob_unref(body);
-    json_t *result = NULL;
-    for (size_t i = 0; i < u.n; i++) {
-        ProtobufCMessage *m;
-        if (u.effects[i].kind != EFFECT_SEND || u.effects[i].type != CTL_REPLY)
-            continue;
-        arena_reset(d->arena, false);
-        assert_int_equal(codec_unpack_in_place(&ctl__reply__descriptor, u.effects[i].body->data,
-                             u.effects[i].body->len, d->arena, &m),
-            0);
-        assert_int_equal(((Ctl__Reply *)m)->code, 0);
-        result = json_loads(((Ctl__Reply *)m)->result, 0, NULL);
-    }
-    update_deinit(&u);
+    q.arguments = (char *)arguments;
+    say(d, end, conn, CTL_REQUEST, &q.base);
+    const struct heard *h = find_heard(d, conn, CTL_REPLY);
+    assert_non_null(h);
+    ProtobufCMessage *m;
+    arena_reset(d->heard_arena, false);
+    assert_int_equal(codec_unpack(&ctl__reply__descriptor, h->body, h->len, d->heard_arena, &m), 0);
+    const Ctl__Reply *reply = (const Ctl__Reply *)m;
+    *code = reply->code;
+    duet_close(d, end, conn);
+    if (reply->code == 0)
+        return json_loads(reply->result, 0, NULL);
+    note(&d->ends[end], reply->reason);
+    return NULL;
+}
+
+static json_t *ask(struct duet *d, enum duet_end end, const char *verb)
+{
+    int code;
+    json_t *result = duet_ask(d, end, verb, "", &code);
     assert_non_null(result);
     return result;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "keypool/vault/vault.h"
+#include "proto/codec.h"
 #include "tests/sim/disk_sim.h"
 #include "tests/sim/rnd.h"
 
@@ -38,10 +39,13 @@ struct duet_start {
     bool adopt;
     bool other_machine;
     bool no_witness;
+    bool allow_simulated;
     bool rolled_back; /* the test has restored an older disk: cursors may have gone back */
 };
 int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, struct err *e);
 void duet_stop(struct duet *d, enum duet_end end);
+/* The witness file says what the disk says (the test has restored both). */
+void duet_forget_witness(struct duet *d, enum duet_end end);
 void duet_link(struct duet *d, bool up);
 /* Only this end's KME finds that the link is a new one. */
 void duet_relink_one(struct duet *d, enum duet_end end);
@@ -82,6 +86,22 @@ void duet_release(struct duet *d, enum duet_end end);
 /* The client's connection ends and is made anew. */
 void duet_hang_up(struct duet *d, enum duet_end end);
 uint64_t duet_next_attempt(struct duet *d);
+
+/* ---- any other connection ---- */
+/* Its number; without a hello yet. */
+uint32_t duet_open(struct duet *d, enum duet_end end, enum role role);
+void duet_close(struct duet *d, enum duet_end end, uint32_t conn);
+void duet_hello(struct duet *d, enum duet_end end, enum role role, uint32_t conn);
+void duet_say(struct duet *d, enum duet_end end, uint32_t conn, uint16_t type,
+    const ProtobufCMessage *message);
+/* The last frame of the type that the end sent on the connection since it was last asked for, decoded;
+ * lives until the next call. NULL if there was none. */
+const void *duet_heard(struct duet *d, uint32_t conn, uint16_t type);
+/* Asks on the admin socket: the answer's JSON (owned by the caller) or NULL with *code. */
+struct json_t *duet_ask(
+    struct duet *d, enum duet_end end, const char *verb, const char *arguments, int *code);
+uint32_t duet_kme(const struct duet *d, enum duet_end end);
+uint32_t duet_client(const struct duet *d, enum duet_end end);
 
 /* ---- looking ---- */
 struct vault_account duet_account(
