@@ -43,10 +43,12 @@ static void on_hup(void *arg, struct host *h)
 {
     struct daemon *d = arg;
     struct err e = {{0}};
+    const struct event tick = {.kind = EVENT_TICK, .now_ms = host_now_ms(h)};
     if (importer_run(&d->importer, d->vault, NULL, &e) == 0)
         log_write(d->log, NOTE_INFO, "pairings read again");
-    if (witness_write(&d->witness, vault_epoch(d->vault)) < 0)
-        log_write(d->log, NOTE_ALARM, "the witness cannot be written");
+    /* A step writes the witness, and tells the peers of new pairs. */
+    if (host_inject(h, &tick) < 0)
+        log_write(d->log, NOTE_ALARM, "the key pool has failed");
 }
 
 /* Hash of the machine's id; a machine without one is a machine of its own kind. */
@@ -91,7 +93,9 @@ static int import_pairings(struct daemon *d, struct err *e)
     /* A file that cannot be taken is in the log; the others' key is there all the same. */
     if (importer_run(&d->importer, d->vault, NULL, e) < 0)
         log_write(d->log, NOTE_WARNING, "go on without the pairings that were not taken");
-    return witness_write(&d->witness, vault_epoch(d->vault));
+    err_set(e, 0, "%s", "");
+    int r = witness_write(&d->witness, vault_epoch(d->vault));
+    return r == 0 ? witness_sync(&d->witness) : r;
 }
 
 static int open_sockets(struct daemon *d, struct err *e)
@@ -151,7 +155,12 @@ int main(int argc, char **argv)
 {
     const struct daemon_program program = {
         .name = "qfl-keypool",
-        .summary = "Keeps the keys of a site: every byte is used once or destroyed.",
+        .summary = "Keeps the keys of a site: every byte is used once or destroyed.\n\n"
+                   "Ends with status 65 when its folder is older than the witness file or was made "
+                   "on another\n"
+                   "machine, as a restored backup or a clone is. If no copy of it is in use: "
+                   "`qflctl keys adopt`\n"
+                   "and start again; what cannot be proved fresh is burnt.",
         .default_config = "/etc/qfl/keypool.yaml",
         .fields = keypool_fields,
         .config_size = sizeof(struct keypool_config),
