@@ -83,8 +83,13 @@ END
 
 federation_write_sim() {
     local dir=$FED_DIR/qkdsim network
+    # Three sites have the links of the paper's 4-client network among them (its 3-client table has
+    # no link between the second and the third); more sites than the paper's all have one like AD.
     case $FED_CLIENTS in
-    3 | 4) network="network: paper-$FED_CLIENTS" ;;
+    3) network=$(printf 'links:\n  - {a: %s, b: %s, like: paper-4-AB}\n  - {a: %s, b: %s, like: paper-4-AC}\n  - {a: %s, b: %s, like: paper-4-BC}' \
+        "${FED_SITES[0]}" "${FED_SITES[1]}" "${FED_SITES[0]}" "${FED_SITES[2]}" \
+        "${FED_SITES[1]}" "${FED_SITES[2]}") ;;
+    4) network="network: paper-4" ;;
     *) network="default_link: {like: paper-4-AD}" ;;
     esac
     mkdir -p "$dir"
@@ -192,6 +197,7 @@ federation_spawn() { # NAME PROGRAM CONFIG
     $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
     echo $! >"$FED_DIR/$1.pid"
     FED_PIDS+=($!)
+    disown
 }
 
 federation_program() { # NAME
@@ -225,6 +231,7 @@ federation_start_evaluator() {
         >>"$FED_DIR/evaluate.log" 2>&1 &
     echo $! >"$FED_DIR/evaluate.pid"
     FED_PIDS+=($!)
+    disown
 }
 
 federation_status() {

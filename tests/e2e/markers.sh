@@ -16,10 +16,10 @@ for ((i = 0; i < 4; i++)); do
         a=${FED_SITES[$i]} b=${FED_SITES[$j]}
         "$QFLCTL" site keyfile "$a" "$b" --name "$a-$b.keys" --out "$FED_DIR/$a/kme" \
             --out "$FED_DIR/$b/kme" --blocks 4 --block-bytes 65536 >/dev/null
-        tail -c +257 "$FED_DIR/$a/kme/$a-$b.keys" >>"$E2E_DIR/markers"
+        tail -c +257 "$FED_DIR/$a/kme/$a-$b.keys" >>"$E2E_DIR/marker-keys"
     done
 done
-"$keyscan" "$E2E_DIR/markers" "$FED_DIR/alice/kme/alice-bob.keys" >/dev/null &&
+"$keyscan" "$E2E_DIR/marker-keys" "$FED_DIR/alice/kme/alice-bob.keys" >/dev/null &&
     fail "the scanner does not find the markers where they are: it cannot fail"
 
 e2e_start
@@ -27,7 +27,7 @@ e2e_run_start
 wait_for 60 e2e_ended || fail "the run did not end"
 [ "$(e2e_summed)" -eq $rounds ] || fail "only $(e2e_summed) of $rounds rounds were summed"
 e2e_check_sums
-"$keyscan" "$E2E_DIR/markers" --pid "$(e2e_pid server)" || fail "key bytes in the server's memory"
+"$keyscan" "$E2E_DIR/marker-keys" --pid "$(e2e_pid server)" || fail "key bytes in the server's memory"
 
 # All blocks have been taken into the vaults, sealed; then nothing is left in the clear anywhere.
 e2e_files_are_used() {
@@ -38,4 +38,4 @@ e2e_files_are_used() {
 }
 wait_for 30 e2e_files_are_used || fail "the key files are not overwritten"
 mapfile -t files < <(find "$FED_DIR" -type f -size +0)
-"$keyscan" "$E2E_DIR/markers" "${files[@]}" || fail "key bytes in a file"
+"$keyscan" "$E2E_DIR/marker-keys" "${files[@]}" || fail "key bytes in a file"
