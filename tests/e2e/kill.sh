@@ -18,7 +18,7 @@ run_once() { # NAME N SYSCALLS
     e2e_start
     if [ "$2" -gt 0 ]; then
         e2e_kill_at "$victim" "$2" "$3"
-        e2e_run_start
+        e2e_run_start 2>/dev/null || true
         if wait_for 20 e2e_is_dead "$victim"; then
             wait "$E2E_STRACE" 2>/dev/null || true
             e2e_restart "$victim"
@@ -29,6 +29,7 @@ run_once() { # NAME N SYSCALLS
     else
         e2e_run_start
     fi
+    wait_for 20 e2e_has_run || fail "$1: the run does not start"
     wait_for 90 e2e_ended || fail "$1: the run did not end"
 }
 

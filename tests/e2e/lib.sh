@@ -74,6 +74,13 @@ e2e_run_start() {
     "$QFLCTL" run start --control "$FED_DIR/server/ctl.sock" >/dev/null
 }
 
+# Starts the run, also when the server is killed while it is told to: asks until there is a run.
+e2e_has_run() {
+    federation_status | jq -e '.run != ""' && return
+    e2e_run_start
+    return 1
+}
+
 e2e_ended() {
     federation_status | jq -e .ended
 }
