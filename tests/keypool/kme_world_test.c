@@ -30,7 +30,7 @@
 #define CALM_MS     (uint64_t)300000 /* and after it */
 #define FILE_BLOCKS 20000
 #define FILE_BLOCK  64
-#define STORIES     40
+#define STORIES     20
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
 
