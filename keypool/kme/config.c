@@ -243,7 +243,11 @@ int kme_network_init(
     *n = (struct kme_network){.n_links = c->links.n};
     n->links = calloc(c->links.n + 1, sizeof(*n->links));
     n->sources = calloc(c->links.n + 1, sizeof(struct source *));
-    int r = n->links && n->sources ? 0 : err_set(e, -ENOMEM, "out of memory");
+    if (!n->links || !n->sources) {
+        kme_network_deinit(n);
+        return err_set(e, -ENOMEM, "out of memory");
+    }
+    int r = 0;
     for (size_t i = 0; r == 0 && i < c->links.n; i++) {
         n->links[i].peer = link_at(c, i)->peer;
         r = make_source(n, c, i, disk, e);
@@ -268,8 +272,9 @@ int kme_network_take(
 
 void kme_network_deinit(struct kme_network *n)
 {
-    for (size_t i = 0; i < n->n_sources; i++)
-        n->sources[i]->ops->free(n->sources[i]);
+    for (size_t i = 0; n->sources && i < n->n_sources; i++)
+        if (n->sources[i])
+            n->sources[i]->ops->free(n->sources[i]);
     free(n->sources);
     free(n->links);
     *n = (struct kme_network){0};

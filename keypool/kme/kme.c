@@ -29,20 +29,25 @@ static int on_send(void *owner, const char *peer, const void *data, size_t len, 
     return l && l->is_up ? kme_peer_source(l, data, len, u) : 0;
 }
 
+static void free_sources(struct source **sources, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sources[i]->ops->free(sources[i]);
+}
+
 static int take_sources(struct kme *k, const struct kme_config *config)
 {
     k->sources = calloc(config->n_sources + 1, sizeof(struct source *));
     if (!k->sources) {
-        for (size_t i = 0; i < config->n_sources; i++)
-            config->sources[i]->ops->free(config->sources[i]);
+        free_sources(config->sources, config->n_sources);
         return -ENOMEM;
     }
-    for (size_t i = 0; i < config->n_sources; i++) {
-        struct source *s = config->sources[i];
-        s->on_block = kme_blocks_on_block;
-        s->send = on_send;
-        s->owner = k;
-        k->sources[k->n_sources++] = s;
+    k->n_sources = config->n_sources;
+    memcpy(k->sources, config->sources, k->n_sources * sizeof(struct source *));
+    for (size_t i = 0; i < k->n_sources; i++) {
+        k->sources[i]->on_block = kme_blocks_on_block;
+        k->sources[i]->send = on_send;
+        k->sources[i]->owner = k;
     }
     return 0;
 }
@@ -65,8 +70,7 @@ int kme_new(struct kme **out, const struct kme_config *config)
 {
     struct kme *k = calloc(1, sizeof(*k));
     if (!k) {
-        for (size_t i = 0; i < config->n_sources; i++)
-            config->sources[i]->ops->free(config->sources[i]);
+        free_sources(config->sources, config->n_sources);
         return -ENOMEM;
     }
     snprintf(k->site, sizeof(k->site), "%s", config->site);
@@ -90,8 +94,7 @@ void kme_free(struct kme *k)
         return;
     for (size_t i = 0; i < k->n_links; i++)
         kme_blocks_deinit(&k->links[i]);
-    for (size_t i = 0; i < k->n_sources; i++)
-        k->sources[i]->ops->free(k->sources[i]);
+    free_sources(k->sources, k->n_sources);
     if (k->arena)
         arena_free(k->arena);
     free(k->sources);

@@ -7,17 +7,19 @@
 #include <errno.h>
 #include <sysexits.h>
 
+#define ROOM_SHOWN_MAX ((uint64_t)1 << 59) /* in bytes: as bits it still fits JSON's numbers */
+
 static json_t *link_json(const struct kme *k, const struct kme_link *l)
 {
     struct err why = {{0}};
+    json_int_t room = (json_int_t)MIN(l->room, ROOM_SHOWN_MAX);
     bool works = kme_link_works(k, l, &why);
     json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I}",
         "peer", l->peer, "state", works ? "UP" : "DOWN", "source", l->source->name, "simulated",
         l->source->simulated, "rate_kbps", meter_kbps(&l->meter, k->now_ms), "formula_kbps",
         l->rate_kbps, "qber", l->qber, "block_s", l->seconds, "blocks", (json_int_t)l->n_confirmed,
         "void_blocks", (json_int_t)l->n_void, "undecided_blocks", (json_int_t)l->n_blocks,
-        "ingested_bits", (json_int_t)(8 * l->ingested_bytes), "room_bits",
-        (json_int_t)(8 * (l->room < (uint64_t)1 << 59 ? l->room : (uint64_t)1 << 59)));
+        "ingested_bits", 8 * (json_int_t)l->ingested_bytes, "room_bits", 8 * room);
     if (o && !works)
         json_object_set_new(o, "reason", json_string(why.text));
     if (o && l->source->simulated)
@@ -48,7 +50,7 @@ static json_t *metrics_json(const struct kme *k)
         up += kme_link_works(k, l, &ignored);
         confirmed += (json_int_t)l->n_confirmed;
         voided += (json_int_t)l->n_void;
-        bits += (json_int_t)(8 * l->ingested_bytes);
+        bits += 8 * (json_int_t)l->ingested_bytes;
     }
     return json_pack("{s:I, s:I, s:I, s:I, s:I}", "qfl_kme_links", (json_int_t)k->n_links,
         "qfl_kme_links_up", up, "qfl_kme_blocks_total", confirmed, "qfl_kme_void_blocks_total",

@@ -6,40 +6,42 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
-#define MAGIC       "QFLKEYS1"
-#define MAGIC_BYTES 8
-#define AT_FLAGS    8
-#define AT_BLOCK    12
-#define AT_BLOCKS   16
-#define AT_ID       24
-#define AT_SITES    40
-#define AT_ZEROS    168
-#define AT_HASH     224
+#define AT_FLAGS  8
+#define AT_BLOCK  12
+#define AT_BLOCKS 16
+#define AT_ID     24
+#define AT_SITES  40
+#define AT_ZEROS  168
+#define AT_HASH   224
 
 #define SIMULATED  1
 #define BLOCKS_MAX ((uint64_t)1 << 32)
 #define ERASE_STEP ((size_t)64 * 1024)
+
+static const uint8_t magic[8] = {'Q', 'F', 'L', 'K', 'E', 'Y', 'S', '1'};
 
 /* ---- header ------------------------------------------------------------------------------- */
 
 static void encode(uint8_t out[KEY_FILE_HEADER], const struct key_file *f)
 {
     memset(out, 0, KEY_FILE_HEADER);
-    memcpy(out, MAGIC, MAGIC_BYTES);
+    memcpy(out, magic, sizeof(magic));
     put_u32le(out + AT_FLAGS, f->simulated ? SIMULATED : 0);
     put_u32le(out + AT_BLOCK, f->block_bytes);
     put_u64le(out + AT_BLOCKS, f->blocks);
     memcpy(out + AT_ID, f->id, KEY_FILE_ID_BYTES);
     for (size_t i = 0; i < 2; i++)
-        memcpy(out + AT_SITES + i * (SITE_NAME_MAX + 1), f->site[i], strlen(f->site[i]));
+        snprintf(
+            (char *)out + AT_SITES + i * sizeof(f->site[i]), sizeof(f->site[i]), "%s", f->site[i]);
     sha256(out + AT_HASH, out, AT_HASH);
 }
 
 static int decode(const uint8_t in[KEY_FILE_HEADER], struct key_file *f, struct err *e)
 {
     uint8_t again[KEY_FILE_HEADER];
-    if (memcmp(in, MAGIC, MAGIC_BYTES) != 0)
+    if (memcmp(in, magic, sizeof(magic)) != 0)
         return err_set(e, -EBADMSG, "it is no file of recorded keys");
     f->simulated = get_u32le(in + AT_FLAGS) & SIMULATED;
     f->block_bytes = get_u32le(in + AT_BLOCK);

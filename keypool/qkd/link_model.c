@@ -77,6 +77,12 @@ int link_params_check(const struct link_params *p, struct err *e)
     return 0;
 }
 
+bool link_params_equal(const struct link_params *a, const struct link_params *b)
+{
+    return a->mu == b->mu && a->eta == b->eta && a->e_x == b->e_x && a->e_y == b->e_y &&
+           a->dark == b->dark && a->share_xx == b->share_xx && a->share_yy == b->share_yy;
+}
+
 /* ---- the paper's networks ----------------------------------------------------------------- */
 
 /* eta, e_x, e_y and the shares are the solution of the model's five equations for the five counts of

@@ -35,6 +35,7 @@ struct link_gains {
 
 /* -EINVAL with a sentence if a number is out of its range. */
 int link_params_check(const struct link_params *p, struct err *e) must_check;
+bool link_params_equal(const struct link_params *a, const struct link_params *b);
 struct link_gains link_model_gains(const struct link_params *p);
 /* Expected counts of `pulses` pulse pairs, not rounded; has_leak is false, expected_e_y set. */
 struct keyrate_counts link_model_expect(const struct link_params *p, double pulses);

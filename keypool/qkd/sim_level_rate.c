@@ -27,8 +27,11 @@ static double poisson(struct rng *r, double mean)
     if (mean >= POISSON_EXACT_BELOW)
         return MAX(0, round(mean + sqrt(mean) * rng_normal(r)));
     double n = 0;
-    for (double left = rng_uniform(r); left > exp(-mean); left *= rng_uniform(r))
+    double left = rng_uniform(r);
+    while (left > exp(-mean)) {
+        left *= rng_uniform(r);
         n++;
+    }
     return n;
 }
 

@@ -456,7 +456,7 @@ int simulator_check(
     const struct sim_link *last = NULL; /* most links have the same parameters */
     for (size_t i = 0; i < sim_topology_links(topology); i++) {
         const struct sim_link *l = sim_topology_link(topology, i);
-        if (last && memcmp(&last->params, &l->params, sizeof(l->params)) == 0)
+        if (last && link_params_equal(&last->params, &l->params))
             continue;
         int r = check_link(config, l, e);
         if (r < 0)

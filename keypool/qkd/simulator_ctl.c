@@ -34,7 +34,7 @@ static struct totals add_up(const struct simulator *s)
         const struct sim_link *l = sim_topology_link(s->topology, i);
         t.blocks += (json_int_t)l->blocks;
         t.empty_blocks += (json_int_t)l->empty_blocks;
-        t.key_bits += (json_int_t)(8 * l->key_bytes);
+        t.key_bits += 8 * (json_int_t)l->key_bytes;
     }
     return t;
 }
@@ -87,8 +87,8 @@ static json_t *link_json(const struct simulator *s, const struct sim_link *l)
         l->user[0]->name, "b", l->user[1]->name, "label", "SIMULATED", "state",
         missing ? "DOWN" : "UP", "rate_kbps", k.rate_kbps, "qber_expected", k.e_x, "qber",
         l->last_qber, "acquiring", l->acquiring, "blocks", (json_int_t)l->blocks, "empty_blocks",
-        (json_int_t)l->empty_blocks, "key_bits", (json_int_t)(8 * l->key_bytes), "prefill_bits",
-        (json_int_t)(8 * l->prefill_bytes));
+        (json_int_t)l->empty_blocks, "key_bits", 8 * (json_int_t)l->key_bytes, "prefill_bits",
+        8 * (json_int_t)l->prefill_bytes);
     if (o && missing)
         json_object_set_new(
             o, "reason", json_sprintf("the KME of %s is not connected", missing->name));

@@ -701,7 +701,7 @@ static void a_vault_that_dies_takes_unanswered_blocks_with_it(void **unused)
     for (const ProtobufCMessage *next;
          (next = talk_heard(s.talk, BOB, KME_POOL, &kme__pool__descriptor));)
         m = (const Kme__Pool *)next;
-    assert_false(m->attached);
+    assert_true(m && !m->attached);
     vault_welcomes(&s, VAULT); /* it remembers block 1 and decides about it with bob's */
     vault_decides(&s, id_of(1), true);
     assert_int_equal(s.source->n_closed, 2);

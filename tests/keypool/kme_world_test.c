@@ -308,14 +308,14 @@ static void kill(struct scene *s, struct node *n, uint64_t down_ms)
 /* Each process alone, then every pair of them in both orders, is killed while key flows. */
 static void every_process_may_die_in_any_order(void **unused)
 {
-    for (int first = 0; first < 5; first++)
-        for (int second = 0; second < 5; second++) {
-            struct scene s = begin((uint64_t)(10 + 5 * first + second), false);
+    for (uint64_t first = 0; first < 5; first++)
+        for (uint64_t second = 0; second < 5; second++) {
+            struct scene s = begin(10 + 5 * first + second, false);
             struct node *nodes[] = {&s.alice->node, &s.bob->node, fake_vault_node(s.vault_a),
                 fake_vault_node(s.vault_b), &s.sim->node};
-            run(&s, 20000 + (uint64_t)(37 * first + 11 * second));
+            run(&s, 20000 + 37 * first + 11 * second);
             kill(&s, nodes[first], 700);
-            run(&s, (uint64_t)(150 * second));
+            run(&s, 150 * second);
             kill(&s, nodes[second], 300);
             run(&s, 200000);
             uint64_t from = s.world->now_ms;

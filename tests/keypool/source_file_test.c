@@ -3,6 +3,7 @@
 #include "keypool/qkd/key_file.h"
 #include "keypool/qkd/source_file.h"
 #include "tests/sim/disk_sim.h"
+#include "tests/sim/need.h"
 
 #include "common/rng.h"
 #include "common/util.h"
@@ -116,6 +117,7 @@ static void must_boot(struct end *end)
 {
     struct err e = {{0}};
     assert_int_equal(boot(end, &e), 0);
+    end->source = need(end->source);
 }
 
 static void halt(struct end *end)
@@ -157,6 +159,7 @@ static void finish(struct pair *p)
 static int channel(struct end *end, bool up)
 {
     end->n_inbox = 0;
+    end->source = need(end->source);
     return end->source->ops->channel(end->source, end->peer, up, &end->u);
 }
 
