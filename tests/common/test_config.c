@@ -2,6 +2,7 @@
 /* Configuration files: what is read, and the exact sentence for everything that is wrong. */
 #include "common/config.h"
 #include "common/util.h"
+#include "tests/common/faults.h"
 #include "tests/common/scratch.h"
 
 #include <errno.h>
@@ -432,6 +433,29 @@ static void test_long_string_is_refused(void **state)
     assert_string_equal(e.text, "f.yaml:1:7: site is longer than 4096 bytes");
 }
 
+static void test_every_failed_allocation_is_reported(void **state)
+{
+    unsigned failures = 0;
+    for (unsigned n = 1;; n++) {
+        struct example c;
+        struct err e = {""};
+        faults_fail_at(n);
+        int r = load(full, &c, &e);
+        bool fired = faults_fired();
+        faults_fail_at(0);
+        if (!fired) {
+            assert_int_equal(r, 0);
+            config_free(fields, &c);
+            break;
+        }
+        failures++;
+        assert_int_equal(r, -ENOMEM);
+        assert_string_equal(e.text, "f.yaml: out of memory");
+        assert_null(c.site);
+    }
+    assert_true(failures >= 15); /* at least one per text and list */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_files_that_cannot_be_read),
         cmocka_unit_test(test_huge_file_is_refused),
         cmocka_unit_test(test_long_string_is_refused),
+        cmocka_unit_test(test_every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
