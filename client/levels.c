@@ -115,6 +115,7 @@ int client_levels_message(struct levels_message *m, const struct levels *l)
         m->items[i].cursor = from->cursor;
         m->items[i].end = from->end;
         m->items[i].in_step = from->in_step;
+        m->items[i].simulated = from->simulated;
         m->list[i] = &m->items[i];
     }
     return 0;

@@ -45,8 +45,11 @@ int levels_report(
         level->cursor > LEVELS_OFFSET_MAX || site == peer)
         return LEVELS_E_INVALID;
     struct level *own = at(l, site, peer);
-    *own = (struct level){
-        .is_known = true, .in_step = level->in_step, .cursor = level->cursor, .end = level->end};
+    *own = (struct level){.is_known = true,
+        .in_step = level->in_step,
+        .simulated = level->simulated,
+        .cursor = level->cursor,
+        .end = level->end};
     memcpy(own->stream, level->stream.data, FED_STREAM_BYTES);
     high_key(own->key, l->roster[MIN(site, peer)], l->roster[MAX(site, peer)], level->stream.data);
     const struct level *other = at(l, peer, site);
@@ -66,6 +69,7 @@ struct pair levels_pair(const struct levels *l, const struct highs *h, size_t a,
         return (struct pair){.state = PAIR_DIFFERENT};
     struct pair p = {.state = PAIR_READY, .start = highs_get(h, x->key)};
     memcpy(p.stream, x->stream, FED_STREAM_BYTES);
+    p.simulated = x->simulated || y->simulated;
     uint64_t end = MIN(x->end, y->end);
     if (!x->in_step || !y->in_step)
         p.state = PAIR_OUT_OF_STEP;

@@ -16,6 +16,7 @@
 struct level {
     bool is_known;
     bool in_step;
+    bool simulated; /* for display */
     uint8_t stream[FED_STREAM_BYTES];
     uint8_t key[FED_STREAM_BYTES]; /* of the stream in high */
     uint64_t cursor;               /* bytes below are burnt at this end */
@@ -56,6 +57,7 @@ struct pair {
     uint8_t stream[FED_STREAM_BYTES];
     uint64_t start;
     uint64_t available; /* bytes, 0 unless ready */
+    bool simulated;
 };
 
 struct pair levels_pair(const struct levels *l, const struct highs *h, size_t a, size_t b);

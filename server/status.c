@@ -85,8 +85,8 @@ static json_t *describe_pair(const struct aggregator *a, size_t low, size_t high
     struct pair p = levels_pair(&a->levels, &a->highs, low, high);
     char name[2 * SITE_NAME_MAX + 2];
     snprintf(name, sizeof(name), "%s-%s", site_name(a, low), site_name(a, high));
-    return json_pack("{s:s, s:s, s:I, s:I}", "pair", name, "state", states[p.state],
-        "available_bits", (json_int_t)(p.available * 8), "rounds_left",
+    return json_pack("{s:s, s:s, s:b, s:I, s:I}", "pair", name, "state", states[p.state],
+        "simulated", p.simulated, "available_bits", (json_int_t)(p.available * 8), "rounds_left",
         (json_int_t)(p.available / need));
 }
 

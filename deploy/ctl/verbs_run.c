@@ -98,8 +98,9 @@ static void print_status(const json_t *s)
     json_array_foreach(json_object_get(s, "pairs"), i, p)
     {
         char bits[TERM_TEXT];
-        printf("  %-20s %12s   %.0f rounds of key left\n", reach_text(p, "pair"),
-            term_bits(bits, reach_number(p, "available_bits")), reach_number(p, "rounds_left"));
+        printf("  %-20s %12s   %.0f rounds of key left  %s\n", reach_text(p, "pair"),
+            term_bits(bits, reach_number(p, "available_bits")), reach_number(p, "rounds_left"),
+            json_is_true(json_object_get(p, "simulated")) ? "SIMULATED" : "");
     }
 }
 

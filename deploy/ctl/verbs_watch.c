@@ -55,9 +55,10 @@ static void draw_pairs(const json_t *status)
         char bar[TERM_TEXT];
         char bits[TERM_TEXT];
         double available = reach_number(p, "available_bits");
-        printf("  %-20s %s %12s %8.0f rounds left\033[K\n", reach_text(p, "pair"),
+        printf("  %-20s %s %12s %8.0f rounds left  %s\033[K\n", reach_text(p, "pair"),
             term_bar(bar, available / most, 20), term_bits(bits, available),
-            reach_number(p, "rounds_left"));
+            reach_number(p, "rounds_left"),
+            json_is_true(json_object_get(p, "simulated")) ? "SIMULATED" : "");
     }
 }
 
