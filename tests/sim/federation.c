@@ -60,16 +60,19 @@ static uint64_t edge_bytes(const struct federation *f)
 static void add_server(struct federation *f, struct rnd *r,
     struct node *(*make)(struct world *w, const struct aggregator_config *config))
 {
+    uint32_t wait_ms = (uint32_t)rnd_between(r, 0, 2000);
+    uint32_t attempts = 2 * (uint32_t)rnd_below(r, 4);
+    uint64_t ready_ms = rnd_between(r, 3000, 20000);
     const struct aggregator_config config = {.roster = f->sites,
         .sites = f->n,
         .min_clients = K_MIN,
-        .wait_ms = (uint32_t)rnd_between(r, 0, 2000),
+        .wait_ms = wait_ms,
         .rounds = UINT32_MAX,
         .start_auto = true,
-        .attempts_max = (uint32_t)rnd_below(r, 4) * 2,
+        .attempts_max = attempts,
         .params = &f->params,
         .model = f->model,
-        .deadlines = {.ready_ms = rnd_between(r, 3000, 20000)}};
+        .deadlines = {.ready_ms = ready_ms}};
     f->server = make(f->world, &config);
     world_add(f->world, f->server);
 }

@@ -305,8 +305,10 @@ static void conn_struck(struct net *net, struct conn *c)
             conn_breaks(net, c);
         return;
     }
-    if (world_strikes(w, FAULT_STALL))
-        c->end[rnd_below(&w->rnd, 2)].last_ms = w->now_ms + world_about_ms(w, 8000);
+    if (world_strikes(w, FAULT_STALL)) {
+        struct end *e = &c->end[rnd_below(&w->rnd, 2)];
+        e->last_ms = MAX(e->last_ms, w->now_ms + world_about_ms(w, 8000));
+    }
     if (world_strikes(w, FAULT_BREAK))
         conn_breaks(net, c);
     if (world_strikes(w, FAULT_PARTITION)) {

@@ -49,14 +49,16 @@ static double swarm(struct rnd *r, double worst)
     return rnd_chance(r, 0.5) ? 0 : worst * pow(10, -exponent);
 }
 
+/* Draws are statements of their own here and elsewhere: the order within an expression would be the
+ * compiler's. */
 struct weather weather_draw(struct rnd *r)
 {
-    struct weather w = {
-        .latency_ms = 0.5 * pow(100, rnd_uniform(r)),
-        .down_ms = 100 * pow(100, rnd_uniform(r)),
-        .key_period_ms = 100 * pow(rnd_chance(r, 0.8) ? 10 : 200, rnd_uniform(r)),
-        .training_ms = 10 * pow(50, rnd_uniform(r)),
-    };
+    struct weather w = {0};
+    w.latency_ms = 0.5 * pow(100, rnd_uniform(r));
+    w.down_ms = 100 * pow(100, rnd_uniform(r));
+    double scarcity = rnd_chance(r, 0.8) ? 10 : 200;
+    w.key_period_ms = 100 * pow(scarcity, rnd_uniform(r));
+    w.training_ms = 10 * pow(50, rnd_uniform(r));
     for (int i = 0; i < FAULTS; i++)
         w.chance[i] = swarm(r, kinds[i].worst);
     return w;

@@ -178,8 +178,10 @@ static void node_arm(struct node *n)
     struct world *w = n->world;
     if (n->ops->cut_at && world_threatens(w, FAULT_CUT_AT_WRITE))
         n->ops->cut_at(n, rnd_between(&w->rnd, 1, 12));
-    if (n->ops->fail_at && world_threatens(w, FAULT_DISK_ERROR))
-        n->ops->fail_at(n, rnd_between(&w->rnd, 1, 12), rnd_chance(&w->rnd, 0.5) ? -EIO : -ENOSPC);
+    if (n->ops->fail_at && world_threatens(w, FAULT_DISK_ERROR)) {
+        int error = rnd_chance(&w->rnd, 0.5) ? -EIO : -ENOSPC;
+        n->ops->fail_at(n, rnd_between(&w->rnd, 1, 12), error);
+    }
 }
 
 static void node_boot(struct world *w, void *arg, uint64_t a, uint64_t b)
