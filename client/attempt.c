@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define STALE_MAX 2 /* refusals of this kind in one round */
+
 typedef unsigned long long ull;
 
 /* ---- giving up -------------------------------------------------------------------------------- */
@@ -58,9 +60,19 @@ static int send_reject(
     return r == 0 ? client_levels_copy(&p->pool.told, &p->pool.levels) : r;
 }
 
+/* Stale excludes nobody. A client whose starts do not come right (its KME link may be dead without
+ * knowing it) asks to be left out of the round, before the others burn their key for nothing. */
+static enum fed_code limit_stale(struct participant *p, enum fed_code code)
+{
+    if (code != FED_STALE || ++p->round.stale <= STALE_MAX)
+        return code;
+    return FED_NO_KEY;
+}
+
 int client_attempt_refuse(
     struct participant *p, enum fed_code code, const char *why, struct update *u)
 {
+    code = limit_stale(p, code);
     uint64_t attempt =
         p->round.phase == PHASE_REFUSING ? p->round.refused : p->round.attempt.number;
     int r = send_reject(p, attempt, code, why, u);

@@ -111,6 +111,7 @@ struct round {
     struct outbox outbox;
     struct upload upload;
     struct incoming incoming;
+    uint32_t stale;   /* attempts of this round refused as stale */
     uint64_t refused; /* PHASE_REFUSING: the attempt, and why */
     enum fed_code refused_code;
     struct err refused_why;

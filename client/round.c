@@ -68,6 +68,7 @@ int client_round_leave(struct participant *p, bool is_summed, struct update *u)
     p->round.upload = (struct upload){0};
     p->round.wanted_training = 0;
     p->round.has_declined = false;
+    p->round.stale = 0;
     client_round_move(p, PHASE_IDLE);
     return 0;
 }

@@ -206,6 +206,29 @@ static void a_stale_start_is_refused_with_fresh_cursors(void **state)
     rig_expect(r, "server: REJECT 7 STALE: the key for charlie starts at 0, the cursor is at 10\n");
 }
 
+/* Its KME link may be dead without knowing it: the others' key is not burnt for ever. */
+static void starts_that_do_not_come_right_end_in_no_key(void **state)
+{
+    static const char *const heard[] = {"STALE", "STALE", "NO_KEY"};
+    struct rig *r = *state;
+    rig_ready(r, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(heard); i++) {
+        char expected[64];
+        snprintf(expected, sizeof(expected),
+            "REJECT %d %s: the key for charlie starts at 1000, far", (int)i + 7, heard[i]);
+        rig_plan(r, i + 7);
+        plan_edge(&r->plan, 1, 2)->start = 1000;
+        rig_commit(r);
+        assert_non_null(strstr(r->story, expected));
+        rig_forget(r);
+    }
+    rig_ready(r, 2);
+    rig_plan(r, 10);
+    plan_edge(&r->plan, 1, 2)->start = 1000;
+    rig_commit(r);
+    assert_non_null(strstr(r->story, "REJECT 10 STALE"));
+}
+
 static void the_vault_has_not_enough_key(void **state)
 {
     struct rig *r = *state;
@@ -226,12 +249,9 @@ static void what_the_vault_refuses_and_what_the_server_hears(void **state)
         uint32_t code;
         const char *heard;
     } rows[] = {
-        {VAULT_OLD_ATTEMPT, "STALE"},
-        {VAULT_LOST, "STALE"},
-        {VAULT_REUSE, "STALE"},
-        {VAULT_OUT_OF_STEP, "NO_KEY"},
-        {VAULT_NO_STREAM, "NO_KEY"},
-        {VAULT_BAD_REQUEST, "VAULT"},
+        {VAULT_OLD_ATTEMPT, "STALE"}, {VAULT_LOST, "STALE"}, {VAULT_OUT_OF_STEP, "NO_KEY"},
+        {VAULT_NO_STREAM, "NO_KEY"}, {VAULT_BAD_REQUEST, "VAULT"},
+        {VAULT_REUSE, "NO_KEY"}, /* stale too, but for the third time in this round */
     };
     struct rig *r = *state;
     rig_ready(r, 1);
@@ -1013,6 +1033,7 @@ int main(void)
         STORY(a_refused_view_touches_no_key),
         STORY(garbage_instead_of_a_view),
         STORY(a_stale_start_is_refused_with_fresh_cursors),
+        STORY(starts_that_do_not_come_right_end_in_no_key),
         STORY(the_vault_has_not_enough_key),
         STORY(what_the_vault_refuses_and_what_the_server_hears),
         STORY(the_vault_is_lost_at_every_step_before_locked),
