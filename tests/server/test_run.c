@@ -217,8 +217,9 @@ static void status_shows_phases_and_key(void **state)
                                    "\"participant\":true,\"samples\":100}"));
     assert_non_null(strstr(status, "{\"site\":\"bob\",\"connected\":true,\"phase\":\"masking\","));
     /* 100,000 bytes, of which 76 are proposed; 76 each round */
-    assert_non_null(strstr(status, "{\"pair\":\"alice-bob\",\"state\":\"in step\","
-                                   "\"available_bits\":799392,\"rounds_left\":1314}"));
+    assert_non_null(
+        strstr(status, "{\"pair\":\"alice-bob\",\"state\":\"in step\",\"simulated\":false,"
+                       "\"available_bits\":799392,\"rounds_left\":1314}"));
     stage_deinit(&s);
 }
 
