@@ -34,7 +34,7 @@ const struct task_kind task_entanglement = {
     .name = "entanglement",
     .options = (const char *const[]){"generators", NULL},
     .circuit = {.qubits = 6, .layers = 4, .readout = 5, .ansatz = QNN_RX_RY_RZ},
-    .defaults = {.rounds = 80,
+    .defaults = {.rounds = 120,
         .q = 16,
         .clip = 0.25,
         .rounding = ROUNDING_STOCHASTIC,

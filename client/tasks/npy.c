@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -66,11 +67,11 @@ static int copy_values(
 {
     size_t width = is_double ? sizeof(double) : sizeof(float);
     if (len != out->n * width)
-        return err_set(e, -EBADMSG, "the .npy file has %zu bytes of values instead of %llu", len,
-            (unsigned long long)(out->n * width));
+        return err_set(e, -EBADMSG, "the .npy file has %zu bytes of values instead of %" PRIu64,
+            len, out->n * width);
     out->values = calloc(out->n, sizeof(double));
     if (!out->values)
-        return err_set(e, -ENOMEM, "no memory for %llu values", (unsigned long long)out->n);
+        return err_set(e, -ENOMEM, "no memory for %" PRIu64 " values", out->n);
     for (uint64_t i = 0; i < out->n; i++) {
         if (is_double) {
             uint64_t bits = get_u64le(data + i * width);
@@ -88,7 +89,7 @@ static int copy_values(
 int npy_parse(struct npy *out, const uint8_t *data, size_t len, struct err *e)
 {
     char header[NPY_HEADER_MAX + 1];
-    size_t values;
+    size_t values = 0;
     *out = (struct npy){0};
     int r = split_file(data, len, header, &values, e);
     if (r < 0)

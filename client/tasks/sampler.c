@@ -50,7 +50,7 @@ static uint32_t draw_dimension(uint32_t n, struct rng *rng)
         total += count_stabilisers(n, k);
     uint64_t at = rng_below(rng, total);
     uint32_t k = 0;
-    while (at >= count_stabilisers(n, k))
+    while (k < n && at >= count_stabilisers(n, k))
         at -= count_stabilisers(n, k++);
     return k;
 }

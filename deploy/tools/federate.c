@@ -10,6 +10,7 @@
 #include "common/util.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
@@ -25,7 +26,7 @@ struct experiment {
     uint64_t first_seed, last_seed;
     bool has_data_seed;
     uint64_t data_seed;
-    bool exact, curve;
+    bool exact, curve, row;
     /* 0 (or negative): the task's default. */
     double q, clip, rounds, lr, batch, local_epochs;
     int rounding;
@@ -48,7 +49,9 @@ static const char usage[] =
     "usage: federate --task NAME [--clients N] [--seeds A..B] [--samples N] [--test-samples N]\n"
     "                [--option NAME=VALUE]... [--data DIR] [--data-seed N] [--rounds N]\n"
     "                [--q Q] [--clip C] [--rounding stochastic|nearest] [--exact]\n"
-    "                [--lr X] [--batch N] [--local-epochs N] [--curve]\n";
+    "                [--lr X] [--batch N] [--local-epochs N] [--curve] [--row]\n"
+    "--curve adds loss and accuracy after every round; --row prints a row of "
+    "docs/experiments.md.\n";
 
 static void trial_deinit(struct trial *t)
 {
@@ -76,6 +79,7 @@ static int open_clients(struct trial *t, uint64_t seed)
     struct task_request request = t->x->request;
     request.seed = t->x->has_data_seed ? t->x->data_seed : seed;
     request.shards = t->x->clients;
+    uint32_t parameters = 0;
     for (uint32_t i = 0; i < t->x->clients; i++) {
         request.shard = i;
         int r = task_open(&t->tasks[i], &request, t->e);
@@ -85,8 +89,9 @@ static int open_clients(struct trial *t, uint64_t seed)
         r = trainer_qnn_new(&t->trainers[i], t->tasks[i], t->e);
         if (r < 0)
             return r;
+        parameters = t->tasks[i]->parameters;
     }
-    t->model = calloc(t->tasks[0]->parameters, sizeof(double));
+    t->model = calloc(parameters, sizeof(double));
     return t->model ? 0 : err_set(t->e, -1, "no memory");
 }
 
@@ -132,7 +137,19 @@ static int centralise(struct trial *t, uint64_t seed, struct evaluation *v)
     return r < 0 ? r : evaluate_model(first, t->model, v, t->e);
 }
 
-static json_t *run_seed(const struct experiment *x, uint64_t seed, char note[160], struct err *e)
+/* "120 rounds, q 16, clip 0.25" and so on. */
+static void describe(char settings[160], const struct trial *t)
+{
+    const struct task_defaults *d = &t->tasks[0]->defaults;
+    char q[32] = "plaintext";
+    if (!t->x->exact)
+        snprintf(q, sizeof(q), "q %u%s", d->q, d->rounding == ROUNDING_NEAREST ? " nearest" : "");
+    snprintf(settings, 160, "%" PRIu64 " rounds, %s, clip %g, lr %g, batch %u", d->rounds, q,
+        d->clip, d->lr, d->batch);
+}
+
+static json_t *run_seed(
+    const struct experiment *x, uint64_t seed, char note[160], char settings[160], struct err *e)
 {
     cleanup(trial_deinit) struct trial t = {.x = x, .e = e};
     struct evaluation federated, centralised;
@@ -145,6 +162,7 @@ static json_t *run_seed(const struct experiment *x, uint64_t seed, char note[160
         return NULL;
     }
     memcpy(note, t.tasks[0]->note, 160);
+    describe(settings, &t);
     json_t *out = json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:f}", "seed", (json_int_t)seed,
         "accuracy", federated.accuracy, "loss", federated.loss, "centralised_accuracy",
         centralised.accuracy, "centralised_loss", centralised.loss, "clipped",
@@ -171,27 +189,54 @@ static json_t *summary(const json_t *runs, const char *key)
         "{s:f, s:f, s:f, s:f}", "mean", mean, "sd", sqrt(variance), "min", low, "max", high);
 }
 
-static int run(const struct experiment *x)
+static double of(const json_t *out, const char *key, const char *what)
+{
+    return json_number_value(json_object_get(json_object_get(out, key), what));
+}
+
+/* task | clients | settings | accuracy | centralised | clipped | largest update */
+static void print_row(const struct experiment *x, const json_t *out, const char *settings)
+{
+    printf("| %s: %s | %u | %s | %.3f +- %.3f (%.3f to %.3f) | %.3f +- %.3f | %.0f | %.3f |\n",
+        x->request.task, json_string_value(json_object_get(out, "note")), x->clients, settings,
+        of(out, "accuracy", "mean"), of(out, "accuracy", "sd"), of(out, "accuracy", "min"),
+        of(out, "accuracy", "max"), of(out, "centralised", "mean"), of(out, "centralised", "sd"),
+        of(out, "clipped", "max"), of(out, "largest_update", "max"));
+}
+
+static json_t *run_seeds(const struct experiment *x, char note[160], char settings[160])
 {
     json_t *runs = json_array();
-    char note[160] = "";
     for (uint64_t seed = x->first_seed; seed <= x->last_seed; seed++) {
         struct err e = {0};
-        json_t *one = run_seed(x, seed, note, &e);
+        json_t *one = run_seed(x, seed, note, settings, &e);
         if (!one) {
             fprintf(stderr, "federate: %s\n", e.text);
             json_decref(runs);
-            return 65;
+            return NULL;
         }
         json_array_append_new(runs, one);
     }
-    json_t *out = json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "task", x->request.task, "note",
-        note, "clients", (int)x->clients, "accuracy", summary(runs, "accuracy"), "centralised",
-        summary(runs, "centralised_accuracy"), "largest_update", summary(runs, "largest_update"),
-        "clipped", summary(runs, "clipped"));
+    return runs;
+}
+
+static int run(const struct experiment *x)
+{
+    char note[160] = "", settings[160] = "";
+    json_t *runs = run_seeds(x, note, settings);
+    if (!runs)
+        return 65;
+    json_t *out = json_pack("{s:s, s:s, s:i, s:s, s:o, s:o, s:o, s:o}", "task", x->request.task,
+        "note", note, "clients", (int)x->clients, "settings", settings, "accuracy",
+        summary(runs, "accuracy"), "centralised", summary(runs, "centralised_accuracy"),
+        "largest_update", summary(runs, "largest_update"), "clipped", summary(runs, "clipped"));
     json_object_set_new(out, "runs", runs);
-    json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(5));
-    printf("\n");
+    if (x->row) {
+        print_row(x, out, settings);
+    } else {
+        json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(5));
+        printf("\n");
+    }
     json_decref(out);
     return 0;
 }
@@ -258,13 +303,16 @@ static bool read_arguments(struct experiment *x, int argc, char **argv)
         {"seeds", 1, 0, 0}, {"samples", 1, 0, 0}, {"test-samples", 1, 0, 0}, {"option", 1, 0, 0},
         {"data", 1, 0, 0}, {"data-seed", 1, 0, 0}, {"rounds", 1, 0, 0}, {"q", 1, 0, 0},
         {"clip", 1, 0, 0}, {"rounding", 1, 0, 0}, {"lr", 1, 0, 0}, {"batch", 1, 0, 0},
-        {"local-epochs", 1, 0, 0}, {"exact", 0, 0, 'x'}, {"curve", 0, 0, 'c'}, {0}};
+        {"local-epochs", 1, 0, 0}, {"exact", 0, 0, 'x'}, {"row", 0, 0, 'r'}, {"curve", 0, 0, 'c'},
+        {0}};
     int at, found;
     while ((found = getopt_long(argc, argv, "", known, &at)) != -1) {
         if (found == 'x')
             x->exact = true;
         else if (found == 'c')
             x->curve = true;
+        else if (found == 'r')
+            x->row = true;
         else if (found != 0 || !take_argument(x, known[at].name, optarg))
             return false;
     }
