@@ -7,6 +7,9 @@
  * before goes on where it was. Before each block the two ends tell each other their positions (READY)
  * and both jump to the larger one; what is jumped over is burnt.
  *
+ * Each block costs some durable writes here and in the vault (tens of milliseconds together): record large
+ * ones, 64 KiB or more.
+ *
  * READY, between the ends: u8 1, file id (16), u64 position, little-endian.
  */
 #pragma once
