@@ -51,9 +51,7 @@ static bool on_term(void *arg, struct host *h)
 static void on_hup(void *arg, struct host *h)
 {
     struct daemon *d = arg;
-    struct err e = {0};
-    if (tls_context_reload(d->tls, &e) < 0)
-        log_write(d->log, NOTE_WARNING, "certificates not read again: %s", e.text);
+    config_tls_reload(d->tls, d->log);
 }
 
 /* ---- building --------------------------------------------------------------------------------- */
@@ -61,15 +59,7 @@ static void on_hup(void *arg, struct host *h)
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct client_config *c = d->config;
-    const struct tls_files files = {
-        .certificate = c->tls.certificate,
-        .key = c->tls.key,
-        .ca = c->tls.ca,
-        .federation = c->federation,
-        .role = ROLE_CLIENT,
-        .site = c->site,
-    };
-    return tls_context_new(&d->tls, &files, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_CLIENT, c->site, e);
 }
 
 static int open_trainer(struct daemon *d, struct err *e)

@@ -19,3 +19,22 @@ const struct config_field config_tls_fields[] = {
         .required = true},
     {0},
 };
+
+int config_tls_open(struct tls_context **out, const struct config_tls *c, const char *federation,
+    enum role role, const char *site, struct err *e)
+{
+    const struct tls_files files = {.certificate = c->certificate,
+        .key = c->key,
+        .ca = c->ca,
+        .federation = federation,
+        .role = role,
+        .site = site};
+    return tls_context_new(out, &files, e);
+}
+
+void config_tls_reload(struct tls_context *t, struct log *log)
+{
+    struct err e = {{0}};
+    if (tls_context_reload(t, &e) < 0)
+        log_write(log, NOTE_WARNING, "certificates not read again: %s", e.text);
+}

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "common/config.h"
+#include "common/log.h"
+#include "common/tls.h"
 
 struct config_tls {
     char *certificate;
@@ -17,3 +19,9 @@ extern const struct config_field config_tls_fields[];
         .help = "who this process is, and whom it believes", .required = true,                     \
         .fields = config_tls_fields                                                                \
     }
+
+/* The context of a process that is `role` of `site`. */
+int config_tls_open(struct tls_context **out, const struct config_tls *c, const char *federation,
+    enum role role, const char *site, struct err *e) must_check;
+/* SIGHUP: reads the files again; on error the log says why and the old ones stay. */
+void config_tls_reload(struct tls_context *t, struct log *log);

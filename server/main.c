@@ -41,21 +41,13 @@ static bool on_term(void *arg, struct host *h)
 static void on_hup(void *arg, struct host *h)
 {
     struct daemon *d = arg;
-    struct err e = {{0}};
-    if (tls_context_reload(d->tls, &e) < 0)
-        log_write(d->log, NOTE_WARNING, "certificates not read again: %s", e.text);
+    config_tls_reload(d->tls, d->log);
 }
 
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct server_config *c = d->config;
-    const struct tls_files files = {.certificate = c->tls.certificate,
-        .key = c->tls.key,
-        .ca = c->tls.ca,
-        .federation = c->federation,
-        .role = ROLE_SERVER,
-        .site = c->site};
-    return tls_context_new(&d->tls, &files, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_SERVER, c->site, e);
 }
 
 static int open_store(struct daemon *d, struct err *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deploy/ctl/reach.h"
 
+#include "deploy/ctl/options.h"
 #include "proto/control.h"
 
 #include <stdio.h>
@@ -28,6 +29,29 @@ int reach(const char *socket, const char *verb, json_t *arguments, json_t **resu
         return err_set(e, EX_PROTOCOL, "%s answered %s with something that is not JSON: %s", socket,
             verb, at.text);
     return 0;
+}
+
+int reach_verb(int argc, char **argv, const char *socket, const char *verb,
+    void (*print)(const json_t *answer), struct err *e)
+{
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .value = &socket},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    json_t *answer = NULL;
+    int r = options_parse(specs, argc, argv, &operands, e);
+    if (r == 0 && operands > 0)
+        r = err_set(e, EX_USAGE, "%s takes no operand like \"%s\"", verb, argv[0]);
+    if (r == 0)
+        r = reach(socket, verb, NULL, &answer, e);
+    if (r != 0)
+        return r;
+    if (json)
+        reach_print(answer);
+    else
+        print(answer);
+    json_decref(answer);
+    return EX_OK;
 }
 
 void reach_print(const json_t *value)

@@ -18,6 +18,11 @@
 int reach(const char *socket, const char *verb, json_t *arguments, json_t **result,
     struct err *e) must_check;
 
+/* A verb of qflctl that is one question: parses --control (of default `socket`) and --json, asks, and
+ * prints the answer by `print`, or as JSON. No operands. Exit status. */
+int reach_verb(int argc, char **argv, const char *socket, const char *verb,
+    void (*print)(const json_t *answer), struct err *e) must_check;
+
 /* Prints a JSON value and a newline. */
 void reach_print(const json_t *value);
 

@@ -42,24 +42,7 @@ static void print_keys(const json_t *keys)
 
 static int show_keys(int argc, char **argv, struct err *e)
 {
-    const char *control = REACH_KEYPOOL;
-    bool json = false;
-    const struct option_spec specs[] = {{.name = "control", .value = &control},
-        {.name = "json", .is_flag = true, .flag = &json}, {0}};
-    int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
-    if (r != 0)
-        return r;
-    json_t *keys = NULL;
-    r = reach(control, "keys", NULL, &keys, e);
-    if (r != 0)
-        return r;
-    if (json)
-        reach_print(keys);
-    else
-        print_keys(keys);
-    json_decref(keys);
-    return EX_OK;
+    return reach_verb(argc, argv, REACH_KEYPOOL, "keys", print_keys, e);
 }
 
 /* The next start of a key pool that refused to run as a copy consumes this file. */

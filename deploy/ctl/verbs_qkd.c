@@ -27,30 +27,17 @@ static void print_link(const json_t *l)
         *reach_text(l, "label") ? " SIMULATED " : "", reach_text(l, "reason"));
 }
 
+static void print_links(const json_t *answer)
+{
+    const json_t *links = json_is_array(answer) ? answer : json_object_get(answer, "links");
+    size_t i;
+    const json_t *l;
+    json_array_foreach(links, i, l) print_link(l);
+}
+
 static int show_links(int argc, char **argv, struct err *e)
 {
-    const char *control = REACH_KME;
-    bool json = false;
-    const struct option_spec specs[] = {{.name = "control", .value = &control},
-        {.name = "json", .is_flag = true, .flag = &json}, {0}};
-    int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
-    if (r != 0)
-        return r;
-    json_t *answer = NULL;
-    r = reach(control, "links", NULL, &answer, e);
-    if (r != 0)
-        return r;
-    if (json) {
-        reach_print(answer);
-    } else {
-        const json_t *links = json_is_array(answer) ? answer : json_object_get(answer, "links");
-        size_t i;
-        const json_t *l;
-        json_array_foreach(links, i, l) print_link(l);
-    }
-    json_decref(answer);
-    return EX_OK;
+    return reach_verb(argc, argv, REACH_KME, "links", print_links, e);
 }
 
 /* NAME=VALUE; a value that is a number is sent as one. */

@@ -8,62 +8,42 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-struct reach_options {
-    const char *control;
-    bool json;
-};
-
-/* Parses the options common to verbs without operands. */
-static int parse_plain(int argc, char **argv, struct reach_options *o, struct err *e)
+static void say_start(const json_t *answer)
 {
-    const struct option_spec specs[] = {{.name = "control", .value = &o->control},
-        {.name = "json", .is_flag = true, .flag = &o->json}, {0}};
-    int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
-    if (r == 0 && operands > 0)
-        r = err_set(e, EX_USAGE, "%s takes no operand; \"%s\" is one", argv[0], argv[0]);
-    return r;
+    puts("the run starts as soon as its clients are there");
 }
 
-/* A verb that only passes its name on and says what came back. */
-static int pass_on(int argc, char **argv, const char *verb, const char *done, struct err *e)
+static void say_stop(const json_t *answer)
 {
-    struct reach_options o = {.control = REACH_SERVER};
-    int r = parse_plain(argc, argv, &o, e);
-    if (r != 0)
-        return r;
-    json_t *result = NULL;
-    r = reach(o.control, verb, NULL, &result, e);
-    if (r != 0)
-        return r;
-    if (o.json)
-        reach_print(result);
-    else
-        puts(done);
-    json_decref(result);
-    return EX_OK;
+    puts("the run ends after the current round");
+}
+
+static void say_drain(const json_t *answer)
+{
+    puts("draining: the daemon ends after the current round");
 }
 
 static int run_start(int argc, char **argv, struct err *e)
 {
-    return pass_on(argc, argv, "run-start", "the run starts as soon as its clients are there", e);
+    return reach_verb(argc, argv, REACH_SERVER, "run-start", say_start, e);
 }
 
 static int run_stop(int argc, char **argv, struct err *e)
 {
-    return pass_on(argc, argv, "run-stop", "the run ends after the current round", e);
+    return reach_verb(argc, argv, REACH_SERVER, "run-stop", say_stop, e);
 }
 
 static int run_drain(int argc, char **argv, struct err *e)
 {
-    return pass_on(argc, argv, "drain", "draining: the daemon ends after the current round", e);
+    return reach_verb(argc, argv, REACH_SERVER, "drain", say_drain, e);
 }
 
 static int run_approve(int argc, char **argv, struct err *e)
 {
-    struct reach_options o = {.control = REACH_CLIENT};
-    const struct option_spec specs[] = {{.name = "control", .value = &o.control},
-        {.name = "json", .is_flag = true, .flag = &o.json}, {0}};
+    const char *control = REACH_CLIENT;
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .value = &control},
+        {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
     int r = options_parse(specs, argc, argv, &operands, e);
     if (r != 0)
@@ -71,10 +51,10 @@ static int run_approve(int argc, char **argv, struct err *e)
     if (operands != 1)
         return err_set(e, EX_USAGE, "approve takes the run id that the client's status shows");
     json_t *result = NULL;
-    r = reach(o.control, "approve", json_pack("{s:s}", "run", argv[0]), &result, e);
+    r = reach(control, "approve", json_pack("{s:s}", "run", argv[0]), &result, e);
     if (r != 0)
         return r;
-    if (o.json)
+    if (json)
         reach_print(result);
     else
         printf("run %s approved\n", argv[0]);
@@ -106,20 +86,7 @@ static void print_status(const json_t *s)
 
 static int show_status(int argc, char **argv, struct err *e)
 {
-    struct reach_options o = {.control = REACH_SERVER};
-    int r = parse_plain(argc, argv, &o, e);
-    if (r != 0)
-        return r;
-    json_t *result = NULL;
-    r = reach(o.control, "status", NULL, &result, e);
-    if (r != 0)
-        return r;
-    if (o.json)
-        reach_print(result);
-    else
-        print_status(result);
-    json_decref(result);
-    return EX_OK;
+    return reach_verb(argc, argv, REACH_SERVER, "status", print_status, e);
 }
 
 static void print_round(const json_t *r)
