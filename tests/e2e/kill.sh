@@ -59,9 +59,9 @@ reference=$(e2e_model_hash)
 check undisturbed
 
 case $victim in
-server) durable=(1 2 3 4 5 7) writes=(5 20 40) ;;
-*-client) durable=(1 2 3 4) writes=(4 10) ;;
-*-keypool) durable=(1 2 3 5) writes=(6) ;;
+server) durable=(1 2 3 4 5) writes=(5 40) ;;
+*-client) durable=(1 2 3 4) writes=(10) ;;
+*-keypool) durable=(1 2 3) writes=(6) ;;
 *) durable=() writes=(3 10) ;;
 esac
 for n in "${durable[@]}"; do
