@@ -9,7 +9,8 @@ qubit, mean squared error. NumPy runs the batched adjoint method in two well vec
 faster one is the reference:
 
   gates   all RZ of a column as one diagonal, every RY on strided halves, in real numbers
-  layers  every layer as one 2^n x 2^n matrix, products by BLAS
+  layers  every layer as one 2^n x 2^n matrix, products by BLAS (Debian's libblas3 is slow here; the
+          stronger reference has libopenblas0-pthread installed)
 
 The engine and the reference take turns; figures are medians, with the least times beside them (on a
 busy machine those are the undisturbed ones). Both gradients are compared first.
@@ -222,9 +223,15 @@ def compare(program, qubits, layers, goal):
           f"{ratio[1]:.1f}", flush=True)
 
 
+def blas():
+    with open("/proc/self/maps") as maps:
+        return "OpenBLAS" if "openblas" in maps.read() else "the default BLAS"
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
+    print(f"NumPy {np.__version__} with {blas()}")
     compare(sys.argv[1], 6, 4, 10)
     compare(sys.argv[1], 4, 3, 20)
 
