@@ -1,32 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/disk_sim.h"
 
-#include "common/buf.h"
 #include "common/util.h"
+#include "tests/sim/disk_file.h"
 #include "tests/sim/need.h"
-#include "tests/sim/rnd.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-/* The part of one write that falls into one sector, not yet durable. */
-struct piece {
-    uint64_t offset;
-    uint32_t len;
-    bool doomed; /* its sync failed: no later sync will make it durable */
-    uint8_t data[DISK_SIM_SECTOR];
-};
-
-struct file {
-    char name[DISK_NAME_MAX + 1];
-    bool seen;    /* exists for readers */
-    bool on_disk; /* its directory entry is durable */
-    struct buf now;
-    struct buf durable;
-    struct piece *pieces; /* owned, oldest first */
-    size_t n_pieces;
-    size_t cap_pieces;
-};
 
 /* What the power cut fell into, so that the crash can draw its outcome. */
 enum torn_kind { TORN_NONE, TORN_REPLACE, TORN_ERASE };
@@ -34,7 +14,7 @@ enum torn_kind { TORN_NONE, TORN_REPLACE, TORN_ERASE };
 struct disk_sim {
     struct disk disk; /* first: the interface is cast back */
     struct rnd rnd;
-    struct file *files; /* owned */
+    struct disk_file *files; /* owned */
     size_t n;
     size_t cap;
     uint64_t operations;
@@ -56,7 +36,7 @@ struct disk_sim {
 };
 
 struct disk_image {
-    struct file *files; /* owned; only name and now are used */
+    struct disk_file *files; /* owned; only name and now are used */
     size_t n;
 };
 
@@ -70,34 +50,9 @@ static struct disk_sim *of(struct disk *d)
     return (struct disk_sim *)d;
 }
 
-/* ---- buffers as files ---- */
-
-static void bytes_set(struct buf *b, const void *data, size_t len)
-{
-    b->len = 0;
-    need_ok(buf_append(b, data, len));
-}
-
-static void bytes_resize(struct buf *b, size_t len)
-{
-    if (len > b->len) {
-        need_ok(buf_reserve(b, len - b->len));
-        memset(b->data + b->len, 0, len - b->len);
-    }
-    b->len = len;
-}
-
-static void bytes_put(struct buf *b, uint64_t offset, const void *data, size_t len)
-{
-    if (offset + len > b->len)
-        bytes_resize(b, offset + len);
-    if (len > 0)
-        memcpy(b->data + offset, data, len);
-}
-
 /* ---- files ---- */
 
-static struct file *file_find(const struct disk_sim *s, const char *name)
+static struct disk_file *file_find(const struct disk_sim *s, const char *name)
 {
     for (size_t i = 0; i < s->n; i++)
         if (strcmp(s->files[i].name, name) == 0)
@@ -105,33 +60,26 @@ static struct file *file_find(const struct disk_sim *s, const char *name)
     return NULL;
 }
 
-static struct file *file_seen(const struct disk_sim *s, const char *name)
+static struct disk_file *file_seen(const struct disk_sim *s, const char *name)
 {
-    struct file *f = file_find(s, name);
+    struct disk_file *f = file_find(s, name);
     return f && f->seen ? f : NULL;
 }
 
-static struct file *file_make(struct disk_sim *s, const char *name)
+static struct disk_file *file_make(struct disk_sim *s, const char *name)
 {
-    struct file *f = file_find(s, name);
+    struct disk_file *f = file_find(s, name);
     if (!f) {
         if (s->n == s->cap) {
             s->cap = s->cap ? 2 * s->cap : 8;
             s->files = need_array(s->files, s->cap, sizeof(*s->files));
         }
         f = &s->files[s->n++];
-        *f = (struct file){0};
+        *f = (struct disk_file){0};
         strncpy(f->name, name, DISK_NAME_MAX);
     }
     f->seen = true;
     return f;
-}
-
-static void file_deinit(struct file *f)
-{
-    buf_deinit(&f->now);
-    buf_deinit(&f->durable);
-    free(f->pieces);
 }
 
 /* Forgets files that neither readers nor the disk know. */
@@ -142,58 +90,9 @@ static void files_prune(struct disk_sim *s)
         if (s->files[i].seen || s->files[i].on_disk)
             s->files[kept++] = s->files[i];
         else
-            file_deinit(&s->files[i]);
+            disk_file_deinit(&s->files[i]);
     }
     s->n = kept;
-}
-
-static void file_add_pieces(struct file *f, uint64_t offset, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        uint64_t room = DISK_SIM_SECTOR - offset % DISK_SIM_SECTOR;
-        struct piece p = {.offset = offset, .len = (uint32_t)MIN(len, room)};
-        memcpy(p.data, data, p.len);
-        if (f->n_pieces == f->cap_pieces) {
-            f->cap_pieces = f->cap_pieces ? 2 * f->cap_pieces : 8;
-            f->pieces = need_array(f->pieces, f->cap_pieces, sizeof(*f->pieces));
-        }
-        f->pieces[f->n_pieces++] = p;
-        offset += p.len;
-        data += p.len;
-        len -= p.len;
-    }
-}
-
-/* The file as readers see it becomes durable, but for doomed pieces. */
-static void file_make_durable(struct file *f)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < f->n_pieces; i++) {
-        if (f->pieces[i].doomed)
-            f->pieces[kept++] = f->pieces[i];
-        else
-            bytes_put(&f->durable, f->pieces[i].offset, f->pieces[i].data, f->pieces[i].len);
-    }
-    f->n_pieces = kept;
-    f->on_disk = true;
-}
-
-static void file_become(struct file *f, const void *data, size_t len)
-{
-    bytes_set(&f->now, data, len);
-    bytes_set(&f->durable, data, len);
-    f->n_pieces = 0;
-    f->seen = true;
-    f->on_disk = true;
-}
-
-static void file_vanish(struct file *f)
-{
-    f->seen = false;
-    f->on_disk = false;
-    f->n_pieces = 0;
-    f->now.len = 0;
-    f->durable.len = 0;
 }
 
 /* ---- the operations of struct disk ---- */
@@ -207,7 +106,7 @@ static void record(struct disk_sim *s, const void *data, size_t len)
         s->written = need_array(s->written, s->cap_written, sizeof(*s->written));
     }
     s->written[s->n_written] = (struct buf){0};
-    bytes_set(&s->written[s->n_written++], data, len);
+    disk_bytes_set(&s->written[s->n_written++], data, len);
 }
 
 enum fate { FATE_DONE, FATE_CUT, FATE_FAIL };
@@ -232,7 +131,7 @@ static int64_t sim_read(struct disk *d, const char *name, uint64_t offset, void 
     struct disk_sim *s = of(d);
     if (s->cut)
         return -EIO;
-    const struct file *f = file_seen(s, name);
+    const struct disk_file *f = file_seen(s, name);
     if (!f)
         return -ENOENT;
     if (offset >= f->now.len)
@@ -248,7 +147,7 @@ static int64_t sim_size(struct disk *d, const char *name)
     struct disk_sim *s = of(d);
     if (s->cut)
         return -EIO;
-    const struct file *f = file_seen(s, name);
+    const struct disk_file *f = file_seen(s, name);
     return f ? (int64_t)f->now.len : -ENOENT;
 }
 
@@ -262,9 +161,8 @@ static int sim_write(
     enum fate fate = operation(s);
     if (fate == FATE_FAIL)
         len = len > 0 ? rnd_below(&s->rnd, len) : 0; /* a short write before the error */
-    struct file *f = file_make(s, name);
-    bytes_put(&f->now, offset, data, len);
-    file_add_pieces(f, offset, data, len);
+    struct disk_file *f = file_make(s, name);
+    disk_file_write(f, offset, data, len);
     return fate == FATE_DONE ? 0 : fate == FATE_CUT ? -EIO : s->fail_error;
 }
 
@@ -273,7 +171,7 @@ static int sim_sync(struct disk *d, const char *name)
     struct disk_sim *s = of(d);
     if (s->cut)
         return -EIO;
-    struct file *f = file_seen(s, name);
+    struct disk_file *f = file_seen(s, name);
     if (!f)
         return -ENOENT;
     switch (operation(s)) {
@@ -286,7 +184,7 @@ static int sim_sync(struct disk *d, const char *name)
     case FATE_DONE:
         break;
     }
-    file_make_durable(f);
+    disk_file_sync(f);
     return 0;
 }
 
@@ -305,14 +203,14 @@ static int sim_replace(struct disk *d, const char *name, const void *data, size_
     record(s, data, len);
     switch (operation(s)) {
     case FATE_CUT:
-        bytes_set(&s->torn_data, data, len);
+        disk_bytes_set(&s->torn_data, data, len);
         return tear(s, TORN_REPLACE, name);
     case FATE_FAIL:
         return s->fail_error;
     case FATE_DONE:
         break;
     }
-    file_become(file_make(s, name), data, len);
+    disk_file_become(file_make(s, name), data, len);
     return 0;
 }
 
@@ -321,7 +219,7 @@ static int sim_erase(struct disk *d, const char *name)
     struct disk_sim *s = of(d);
     if (s->cut)
         return -EIO;
-    struct file *f = file_seen(s, name);
+    struct disk_file *f = file_seen(s, name);
     if (!f)
         return 0;
     switch (operation(s)) {
@@ -332,7 +230,7 @@ static int sim_erase(struct disk *d, const char *name)
     case FATE_DONE:
         break;
     }
-    file_vanish(f);
+    disk_file_vanish(f);
     files_prune(s);
     return 0;
 }
@@ -367,72 +265,13 @@ static const struct disk_ops sim_ops = {
 
 /* ---- crashes ---- */
 
-/* How many of the writes into one sector survive: often all or none, else any prefix. */
-static size_t survivors(struct rnd *r, unsigned mood, size_t writes)
-{
-    if (mood == 0)
-        return 0;
-    if (mood == 1)
-        return writes;
-    return rnd_below(r, writes + 1);
-}
-
-/* Draws the outcome of one sector: applies to `durable` a prefix of the pieces that lie in it. */
-static void sector_crash(struct disk_sim *s, struct file *f, uint64_t sector, unsigned mood)
-{
-    size_t writes = 0;
-    for (size_t i = 0; i < f->n_pieces; i++)
-        writes += f->pieces[i].offset / DISK_SIM_SECTOR == sector;
-    size_t keep = survivors(&s->rnd, mood, writes);
-    s->lost += writes - keep;
-    for (size_t i = 0; i < f->n_pieces && keep > 0; i++) {
-        const struct piece *p = &f->pieces[i];
-        if (p->offset / DISK_SIM_SECTOR != sector)
-            continue;
-        bytes_put(&f->durable, p->offset, p->data, p->len);
-        keep--;
-    }
-}
-
-static void file_crash(struct disk_sim *s, struct file *f)
-{
-    unsigned mood = (unsigned)rnd_below(&s->rnd, 4); /* none, all, twice: each sector by itself */
-    if (f->n_pieces > 0) {
-        uint64_t sectors = (f->now.len + DISK_SIM_SECTOR - 1) / DISK_SIM_SECTOR;
-        for (uint64_t i = 0; i < sectors; i++)
-            sector_crash(s, f, i, mood);
-    }
-    f->n_pieces = 0;
-    if (!f->on_disk && rnd_chance(&s->rnd, 0.5)) {
-        file_vanish(f);
-        return;
-    }
-    f->on_disk = true;
-    f->seen = true;
-    bytes_set(&f->now, f->durable.data, f->durable.len);
-}
-
-/* An interrupted erase has zeroed none, some or all sectors, and may have unlinked after that. */
-static void erase_crash(struct disk_sim *s, struct file *f)
-{
-    unsigned mood = (unsigned)rnd_below(&s->rnd, 4);
-    if (mood == 0) {
-        file_vanish(f);
-        return;
-    }
-    for (size_t at = 0; at < f->durable.len && mood > 1; at += DISK_SIM_SECTOR)
-        if (mood == 2 || rnd_chance(&s->rnd, 0.5))
-            memset(f->durable.data + at, 0, MIN(DISK_SIM_SECTOR, f->durable.len - at));
-    bytes_set(&f->now, f->durable.data, f->durable.len);
-}
-
 static void torn_crash(struct disk_sim *s)
 {
-    struct file *f = file_seen(s, s->torn_name);
+    struct disk_file *f = file_seen(s, s->torn_name);
     if (s->torn == TORN_REPLACE && rnd_chance(&s->rnd, 0.5))
-        file_become(file_make(s, s->torn_name), s->torn_data.data, s->torn_data.len);
+        disk_file_become(file_make(s, s->torn_name), s->torn_data.data, s->torn_data.len);
     if (s->torn == TORN_ERASE && f)
-        erase_crash(s, f);
+        disk_file_crash_erase(f, &s->rnd);
     s->torn = TORN_NONE;
     s->torn_data.len = 0;
 }
@@ -441,7 +280,7 @@ static void power_on(struct disk_sim *s)
 {
     for (size_t i = 0; i < s->n_forgotten; i++)
         if (file_find(s, s->forgotten[i]))
-            file_vanish(file_find(s, s->forgotten[i]));
+            disk_file_vanish(file_find(s, s->forgotten[i]));
     files_prune(s);
     s->cut = false;
     s->failed = false;
@@ -452,7 +291,7 @@ static void power_on(struct disk_sim *s)
 void disk_sim_crash(struct disk_sim *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        file_crash(s, &s->files[i]);
+        s->lost += disk_file_crash(&s->files[i], &s->rnd);
     torn_crash(s);
     power_on(s);
 }
@@ -495,10 +334,10 @@ struct disk_image *disk_sim_snapshot(const struct disk_sim *s)
     for (size_t i = 0; i < s->n; i++) {
         if (!s->files[i].seen)
             continue;
-        struct file *copy = &image->files[image->n++];
-        *copy = (struct file){0};
+        struct disk_file *copy = &image->files[image->n++];
+        *copy = (struct disk_file){0};
         memcpy(copy->name, s->files[i].name, sizeof(copy->name));
-        bytes_set(&copy->now, s->files[i].now.data, s->files[i].now.len);
+        disk_bytes_set(&copy->now, s->files[i].now.data, s->files[i].now.len);
     }
     return image;
 }
@@ -506,11 +345,11 @@ struct disk_image *disk_sim_snapshot(const struct disk_sim *s)
 void disk_sim_restore(struct disk_sim *s, const struct disk_image *image)
 {
     for (size_t i = 0; i < s->n; i++)
-        file_vanish(&s->files[i]);
+        disk_file_vanish(&s->files[i]);
     files_prune(s);
     for (size_t i = 0; i < image->n; i++) {
-        const struct file *from = &image->files[i];
-        file_become(file_make(s, from->name), from->now.data, from->now.len);
+        const struct disk_file *from = &image->files[i];
+        disk_file_become(file_make(s, from->name), from->now.data, from->now.len);
     }
     s->torn = TORN_NONE;
     power_on(s);
@@ -521,7 +360,7 @@ void disk_image_free(struct disk_image *image)
     if (!image)
         return;
     for (size_t i = 0; i < image->n; i++)
-        file_deinit(&image->files[i]);
+        disk_file_deinit(&image->files[i]);
     free(image->files);
     free(image);
 }
@@ -571,7 +410,7 @@ bool disk_sim_holds(const struct disk_sim *s, const void *bytes, size_t len)
 
 int disk_sim_flip(struct disk_sim *s, const char *name, uint64_t bit)
 {
-    struct file *f = file_seen(s, name);
+    struct disk_file *f = file_seen(s, name);
     if (!f)
         return -ENOENT;
     if (bit / 8 >= f->now.len)
@@ -595,7 +434,7 @@ void disk_sim_free(struct disk_sim *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->n; i++)
-        file_deinit(&s->files[i]);
+        disk_file_deinit(&s->files[i]);
     for (size_t i = 0; i < s->n_written; i++)
         buf_deinit(&s->written[i]);
     free(s->files);

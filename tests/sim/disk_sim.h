@@ -12,11 +12,9 @@
  */
 #pragma once
 
-#include "common/disk.h"
+#include "tests/sim/disk_file.h"
 
 #include <stdbool.h>
-
-#define DISK_SIM_SECTOR 512
 
 struct disk_sim;
 

@@ -20,6 +20,8 @@ struct mutants {
     bool weights_not_in_tag;
     /* The tags cover nothing of the view: CONFIRM as good as skipped. */
     bool empty_confirm;
+    /* A client whose released attempt is aborted may use the same update again. */
+    bool second_release;
     /* GO as soon as somebody is locked. */
     bool no_barrier;
 };

@@ -32,6 +32,7 @@ struct server {
     struct aggregator_config config;
     struct aggregator *core; /* owned; NULL while down */
     struct store_sim *store; /* owned */
+    struct store_sim *image; /* owned: a backup, or NULL */
 };
 
 static struct server *server_of(const struct node *n)
@@ -39,10 +40,27 @@ static struct server *server_of(const struct node *n)
     return (struct server *)n;
 }
 
+static void server_backs_up(struct server *s)
+{
+    struct world *w = s->node.world;
+    if (!s->image && w->weather.chance[FAULT_SERVER_ROLLBACK] > 0 && rnd_chance(&w->rnd, 0.005))
+        s->image = store_sim_snapshot(s->store);
+}
+
+static void server_rolls_back(struct server *s)
+{
+    if (!s->image || !world_strikes(s->node.world, FAULT_SERVER_ROLLBACK))
+        return;
+    store_sim_restore(s->store, s->image);
+    store_sim_free(s->image);
+    s->image = NULL;
+}
+
 static int server_boot(struct node *n)
 {
     struct server *s = server_of(n);
     struct err e = {0};
+    server_rolls_back(s);
     rnd_bytes(&n->world->rnd, s->config.seed, sizeof(s->config.seed));
     int r = aggregator_new(&s->core, &s->config, store_sim_store(s->store), n->world->now_ms, &e);
     if (r != 0) {
@@ -62,7 +80,9 @@ static void server_halt(struct node *n, enum death death)
 
 static int server_step(struct node *n, const struct event *e, struct update *u)
 {
-    return aggregator_step(server_of(n)->core, e, u);
+    int r = aggregator_step(server_of(n)->core, e, u);
+    server_backs_up(server_of(n));
+    return r;
 }
 
 static uint64_t server_deadline(const struct node *n)
@@ -73,6 +93,7 @@ static uint64_t server_deadline(const struct node *n)
 static void server_free(struct node *n)
 {
     store_sim_free(server_of(n)->store);
+    store_sim_free(server_of(n)->image);
     free(n);
 }
 

@@ -135,8 +135,14 @@ static void check_result(struct oracle *o, const struct store_sim_result *r)
 void oracle_check_results(struct oracle *o)
 {
     const struct store_sim *store = server_node_store(*o->set.server);
-    while (o->n_summed < store_sim_results(store) && !o->set.world->violation)
-        check_result(o, store_sim_result(store, o->n_summed));
+    if (store_sim_results(store) < o->seen_results) { /* rolled back: an older model goes on */
+        const struct store_state *state = store_sim_state(store);
+        o->seen_results = store_sim_results(store);
+        memcpy(o->model, state->model ? state->model : o->set.model,
+            o->set.parameters * sizeof(double));
+    }
+    while (o->seen_results < store_sim_results(store) && !o->set.world->violation)
+        check_result(o, store_sim_result(store, o->seen_results++));
 }
 
 static void server_stepped(struct oracle *o)

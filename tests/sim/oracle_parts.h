@@ -79,7 +79,8 @@ struct oracle {
     size_t n_summed;
     struct tag *tags; /* owned */
     size_t n_tags;
-    double *model; /* owned: as it must be after n_summed sums */
+    size_t seen_results; /* of the store; fewer than n_summed once it was rolled back */
+    double *model;       /* owned: as it must be after them */
     uint8_t first_hash[SHA256_BYTES];
     struct blob *commit[ORACLE_SITES_MAX]; /* view of the last COMMIT each client got; owned */
     uint64_t commit_attempt[ORACLE_SITES_MAX];

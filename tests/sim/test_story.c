@@ -68,7 +68,8 @@ static void every_fault_of_the_swarm_strikes(void **state)
             struck[i] += r.struck[i];
     }
     for (int i = 0; i < FAULTS; i++) {
-        if (i == FAULT_LIE || i == FAULT_ROLLBACK) /* one is asked for, the other is rare */
+        if (i == FAULT_LIE || i == FAULT_ROLLBACK ||
+            i == FAULT_SERVER_ROLLBACK) /* asked for, or rare */
             continue;
         if (struck[i] == 0)
             print_message("# %s never struck\n", fault_name((enum fault)i));
@@ -89,6 +90,19 @@ static void a_vault_that_is_rolled_back_reuses_nothing(void **state)
     assert_true(struck >= 10);
 }
 
+/* The server's database restored from a backup: it comes back with rounds and attempts of the past,
+ * and no client follows it there. */
+static void a_server_that_is_rolled_back_gets_no_second_release(void **state)
+{
+    struct weather weather = weather_calm();
+    weather.chance[FAULT_SERVER_ROLLBACK] = 1;
+    weather.chance[FAULT_KILL] = 0.005;
+    uint64_t struck = 0;
+    for (uint64_t seed = 0; seed < 20; seed++)
+        struck += tell(seed, 20, &weather).struck[FAULT_SERVER_ROLLBACK];
+    assert_true(struck >= 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +111,7 @@ int main(void)
         cmocka_unit_test(a_story_told_aloud_is_the_same),
         cmocka_unit_test(every_fault_of_the_swarm_strikes),
         cmocka_unit_test(a_vault_that_is_rolled_back_reuses_nothing),
+        cmocka_unit_test(a_server_that_is_rolled_back_gets_no_second_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

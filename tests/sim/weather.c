@@ -26,6 +26,7 @@ static const struct {
     [FAULT_TORN] = {"torn", 0},
     [FAULT_DISK_ERROR] = {"disk_error", 0.002},
     [FAULT_ROLLBACK] = {"rollback", 0.5},
+    [FAULT_SERVER_ROLLBACK] = {"server_rollback", 0.5},
     [FAULT_PAUSE] = {"pause", 0.003},
     [FAULT_BLOCK_ONE_SIDED] = {"block_one_sided", 0.1},
     [FAULT_BLOCK_DIFFERS] = {"block_differs", 0.1},

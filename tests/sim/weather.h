@@ -23,7 +23,8 @@ enum fault {
     FAULT_TORN,            /* a crash lost or tore an unsynced write (counted, not drawn) */
     FAULT_DISK_ERROR,      /* a write or sync fails with EIO or ENOSPC */
     FAULT_ROLLBACK, /* a vault's disk is restored from a backup, or its machine from a snapshot */
-    FAULT_PAUSE,    /* a process stands still (SIGSTOP, a busy machine) */
+    FAULT_SERVER_ROLLBACK, /* the server's database is restored from a backup */
+    FAULT_PAUSE,           /* a process stands still (SIGSTOP, a busy machine) */
     FAULT_BLOCK_ONE_SIDED, /* a key block reaches one end only */
     FAULT_BLOCK_DIFFERS,   /* the two ends got different bytes */
     FAULT_BLOCK_ORDER,     /* the two ends got two blocks in different order */
