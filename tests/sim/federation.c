@@ -166,7 +166,8 @@ struct federation *federation_new(uint64_t seed, const struct federation_parts *
     /* One site only, and the others can go on without it: two ends of a pair rolled back together are
      * beyond detection (keypool.md section 1). */
     f->may_roll_back = f->n > K_MIN ? rnd_below(&r, f->n) : SIZE_MAX;
-    uint64_t edge = edge_bytes(f), pairing = rnd_u64(&r), capacity = edge * rnd_between(&r, 6, 40);
+    uint64_t edge = edge_bytes(f), pairing = rnd_u64(&r);
+    uint64_t block = 4 * edge + 200, capacity = 2 * block + edge * rnd_between(&r, 4, 40);
     add_server(f, &r, parts && parts->server ? parts->server : real.server);
     for (size_t i = 0; i < f->n; i++) {
         add_vault(f, i, pairing, capacity, parts && parts->vault ? parts->vault : real.vault);
@@ -175,7 +176,7 @@ struct federation *federation_new(uint64_t seed, const struct federation_parts *
         add_client(f, i, parts && parts->client ? parts->client : real.client);
     }
     connect_all(f);
-    f->keys = keysource_new(f->world, f->kmes, f->n, 2 * edge);
+    f->keys = keysource_new(f->world, f->kmes, f->n, block);
     return f;
 }
 

@@ -87,7 +87,7 @@ static void release_flag_not_durable(void **state)
 {
     struct weather weather = weather_calm();
     weather.chance[FAULT_KILL_MIDWAY] = 0.02;
-    weather.chance[FAULT_POWER_CUT] = 0.01;
+    weather.chance[FAULT_POWER_CUT] = 0.005;
     struct federation_parts parts = {.server = forgetful_server};
     const struct story_setting setting = {.rounds = ROUNDS, .weather = &weather, .parts = &parts};
     is_good(&setting, 10);
