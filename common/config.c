@@ -31,7 +31,8 @@ static int load_section(struct load *l, const struct config_field *fields, yaml_
 static struct place place_of(const struct place *parent, const char *key)
 {
     struct place p;
-    snprintf(p.name, sizeof(p.name), "%.120s%s%.60s", parent->name, parent->name[0] ? "." : "", key);
+    snprintf(
+        p.name, sizeof(p.name), "%.120s%s%.60s", parent->name, parent->name[0] ? "." : "", key);
     return p;
 }
 

@@ -5,29 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *e, int code, const char *format, ...)
+void err_write(struct err *e, const char *format, ...)
 {
     if (!e)
-        return code;
+        return;
     va_list args;
     va_start(args, format);
     vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
-    return code;
 }
 
-int err_wrap(struct err *e, int code, const char *format, ...)
+void err_prefix(struct err *e, const char *format, ...)
 {
     if (!e)
-        return code;
+        return;
     char inner[ERR_TEXT_MAX];
     memcpy(inner, e->text, sizeof(inner));
     va_list args;
     va_start(args, format);
     int used = vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
-    if (used < 0 || (size_t)used >= sizeof(e->text))
-        return code;
-    snprintf(e->text + used, sizeof(e->text) - (size_t)used, ": %s", inner);
-    return code;
+    if (used >= 0 && (size_t)used < sizeof(e->text))
+        snprintf(e->text + used, sizeof(e->text) - (size_t)used, ": %s", inner);
 }

@@ -19,10 +19,23 @@ struct err {
     char text[ERR_TEXT_MAX];
 };
 
-/* Writes the sentence and returns `code` unchanged, so that `return err_set(e, -EINVAL, ...)` reads
- * well. `e` may be NULL: then only the code is passed on. */
-int err_set(struct err *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Writes the sentence and is `code` unchanged, so that `return err_set(e, -EINVAL, ...)` reads well.
+ * `e` may be NULL: then nothing is written. A macro, so that compilers and analysers see the value. */
+#define err_set(e, code, ...)                                                                      \
+    ({                                                                                             \
+        int err_set_code_ = (code);                                                                \
+        err_write((e), __VA_ARGS__);                                                               \
+        err_set_code_;                                                                             \
+    })
 
-/* Puts "<context>: " before the sentence and returns `code` unchanged. */
-int err_wrap(struct err *e, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Puts "<context>: " before the sentence; is `code` unchanged. */
+#define err_wrap(e, code, ...)                                                                     \
+    ({                                                                                             \
+        int err_wrap_code_ = (code);                                                               \
+        err_prefix((e), __VA_ARGS__);                                                              \
+        err_wrap_code_;                                                                            \
+    })
+
+/* What the two above call. */
+void err_write(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void err_prefix(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

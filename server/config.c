@@ -228,7 +228,7 @@ static int read_model(const struct server_config *config, struct checkpoint *out
 {
     struct blob *bytes = NULL;
     int r = read_file(config->run.model, &bytes);
-    if (r < 0)
+    if (!bytes)
         return err_set(e, r, "run: model: %s: %s", config->run.model, strerror(-r));
     r = checkpoint_decode(bytes->data, bytes->len, out, e);
     blob_unref(bytes);

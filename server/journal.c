@@ -115,9 +115,9 @@ static int create(sqlite3 *db)
 
 int journal_prepare(sqlite3 *db, struct err *e)
 {
-    int64_t id;
-    int64_t version;
-    int64_t pages;
+    int64_t id = 0;
+    int64_t version = 0;
+    int64_t pages = 0;
     int r = sql_pragma(db, "application_id", &id);
     if (r == 0)
         r = sql_pragma(db, "user_version", &version);

@@ -59,7 +59,7 @@ static int evaluate_file(const struct task *t, const char *path, struct checkpoi
 static int evaluate_once(const struct task *t, const struct evaluate_arguments *a, struct err *e)
 {
     struct checkpoint c = {0};
-    struct evaluation v;
+    struct evaluation v = {0};
     int r = evaluate_file(t, a->checkpoint, &c, &v, e);
     if (r == 0)
         say(t, &v, c.round, a->json);
@@ -96,7 +96,7 @@ static int report(
 static int follow_file(struct follower *f, const char *path, struct err *e)
 {
     struct checkpoint c = {0};
-    struct evaluation v;
+    struct evaluation v = {0};
     struct err ignored;
     int r = 0;
     if (model_file_read(path, &c, &ignored) == 0 && !is_done(f, c.round)) {
@@ -189,11 +189,11 @@ static int evaluate_together(struct evaluate_arguments *a, struct err *e)
     struct task *shards[TASK_SHARDS_MAX] = {NULL};
     for (long long i = 0; i < clients && r == 0; i++)
         r = task_options_open(&a->o, a->task, (uint32_t)i, (uint32_t)clients, &shards[i], e);
-    struct evaluation v;
-    if (r == 0)
+    struct evaluation v = {0};
+    if (r == 0 && shards[0])
         r = train_together(a, shards, (uint32_t)clients,
             rounds > 0 ? (uint64_t)rounds : shards[0]->defaults.rounds, &v, e);
-    if (r == 0)
+    if (r == 0 && shards[0])
         say(shards[0], &v, (uint64_t)rounds, a->json);
     for (long long i = 0; i < clients; i++)
         task_free(shards[i]);
