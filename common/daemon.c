@@ -8,9 +8,12 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#define DESCRIPTORS_WANTED ((rlim_t)8192)
 
 const struct config_field daemon_log_fields[] = {
     {.key = "format",
@@ -139,10 +142,21 @@ static void open_standard_fds(void)
         close(fd);
 }
 
+/* A thousand connections, and the files: the usual soft limit is 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    files.rlim_cur = MIN(files.rlim_max, DESCRIPTORS_WANTED);
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void harden(void)
 {
     secret_harden_process();
     open_standard_fds();
+    raise_descriptor_limit();
     umask(077);
     signal(SIGPIPE, SIG_IGN);
 }

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -156,7 +157,10 @@ static void on_turn(uv_prepare_t *prepare)
         conn_attend(c);
     }
     arm_deadline(h);
-    if (h->phase == HOST_STOPPING && LIST_EMPTY(&h->conns)) {
+    if (h->reserve_fd < 0)
+        h->reserve_fd = host_reserve_fd();
+    bool is_done = LIST_EMPTY(&h->conns) && (h->jobs == 0 || h->is_grace_over);
+    if (h->phase == HOST_STOPPING && is_done) {
         h->phase = HOST_ENDED;
         uv_stop(&h->loop);
     }
@@ -174,7 +178,9 @@ static void drop_all(struct host *h)
 
 static void on_grace_over(uv_timer_t *timer)
 {
-    drop_all(timer->data);
+    struct host *h = timer->data;
+    h->is_grace_over = true;
+    drop_all(h);
 }
 
 static void close_ports(struct host *h)
@@ -216,9 +222,8 @@ static void end_at_once(struct host *h)
 {
     log_write(h->log, NOTE_WARNING, "ends at once: told a second time");
     host_stop(h, EX_OK);
+    h->is_grace_over = true;
     drop_all(h);
-    if (h->jobs > 0)
-        _exit(EX_TEMPFAIL);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -240,6 +245,14 @@ static void on_signal(uv_signal_t *handle, int number)
         host_stop(h, EX_OK);
 }
 
+/* A thread cannot be ended from outside. What had to be durable is; sockets are removed and locks go
+ * with the process. */
+static void leave_jobs_behind(struct host *h)
+{
+    log_write(h->log, NOTE_WARNING, "ends without waiting for %u jobs", h->jobs);
+    _exit(h->status);
+}
+
 int host_run(struct host *h, const struct host_hooks *hooks)
 {
     static const int numbers[HOST_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
@@ -250,6 +263,8 @@ int host_run(struct host *h, const struct host_hooks *hooks)
         uv_run(&h->loop, UV_RUN_DEFAULT);
     for (size_t i = 0; i < HOST_SIGNALS; i++)
         uv_signal_stop(&h->signals[i]);
+    if (h->jobs > 0)
+        leave_jobs_behind(h);
     return h->status;
 }
 
@@ -277,15 +292,23 @@ static bool init_loop(struct host *h)
     return true;
 }
 
+int host_reserve_fd(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static bool init(struct host *h)
 {
+    h->reserve_fd = host_reserve_fd();
     h->read_buffer = malloc(HOST_READ_BYTES);
     h->plain = malloc(TLS_RECORD_MAX);
-    return h->read_buffer && h->plain && init_loop(h);
+    return h->reserve_fd >= 0 && h->read_buffer && h->plain && init_loop(h);
 }
 
 static void release(struct host *h)
 {
+    if (h->reserve_fd >= 0)
+        close(h->reserve_fd);
     free(h->read_buffer);
     free(h->plain);
     free(h);

@@ -72,7 +72,8 @@ int host_dial_unix(
 
 /* Runs until EFFECT_STOP, SIGTERM or SIGINT (first one: on_term, if set, may drain by returning true;
  * a second one ends at once). SIGHUP: on_hup. `hooks` may be NULL. Returns the exit status: of
- * EFFECT_STOP, 0 after a signal, EX_DATAERR or EX_OSERR when the core failed. */
+ * EFFECT_STOP, 0 after a signal, EX_DATAERR or EX_OSERR when the core failed. When a job is still
+ * running at the end of the drain time, the process ends here with that status. */
 struct host_hooks {
     void *arg;
     bool (*on_term)(void *arg, struct host *h);

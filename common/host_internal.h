@@ -43,9 +43,11 @@ struct host {
     enum host_phase phase;
     int status;
     bool is_stepping;
-    bool was_told; /* to end, by a signal */
-    unsigned jobs; /* not yet back */
+    bool was_told;      /* to end, by a signal */
+    bool is_grace_over; /* nothing is waited for any more */
+    unsigned jobs;      /* not yet back */
     LIST_HEAD(, work) works;
+    int reserve_fd; /* given up when there are no descriptors left */
     uint32_t last_number;
     struct conn_list conns;                 /* all, newest first */
     struct conn_agenda agenda;              /* those with something to do in this turn */
@@ -59,6 +61,8 @@ struct host {
 /* One step of the core and its effects. 0, or -errno when the core failed (the host then ends). */
 int host_feed(struct host *h, struct event *event);
 void host_stop(struct host *h, int status);
+/* A descriptor of nothing, or -1. */
+int host_reserve_fd(void);
 /* The core cannot go on: ends with the exit status for `r`. */
 void host_fail(struct host *h, int r);
 /* Runs what is due and returns: for tests with several hosts in one thread. False once ended. */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 512
@@ -70,16 +71,33 @@ bool listener_may_log(struct listener *l)
 
 /* ---- accepting ---- */
 
-/* Room for a new one: whoever has been silent longest makes it. */
-static void drop_oldest_handshake(struct listener *l)
+/* Room for a new one: whoever has been silent longest makes it. False if there is nobody. */
+static bool drop_oldest_handshake(struct listener *l)
 {
     struct conn *oldest = NULL;
     struct conn *c;
     LIST_FOREACH(c, &l->host->conns, all)
-    if (c->listener == l && c->state == CONN_HANDSHAKE)
-        oldest = c;
+    {
+        if (c->listener == l && c->state == CONN_HANDSHAKE)
+            oldest = c;
+    }
     if (oldest)
         conn_drop(oldest, NOTE_WARNING, "made room for others: proved no identity in time");
+    return oldest != NULL;
+}
+
+/* No descriptor for a connection that waits. libuv would ask again for ever: it gets one by which the
+ * connection can be accepted, and refused (see begin). */
+static void find_descriptor(struct listener *l)
+{
+    struct host *h = l->host;
+    if (h->reserve_fd >= 0) {
+        close(h->reserve_fd);
+        h->reserve_fd = -1;
+    } else if (!drop_oldest_handshake(l)) {
+        log_write(h->log, NOTE_ALARM, "ends: out of descriptors at %s", l->address);
+        host_stop(h, EX_OSERR);
+    }
 }
 
 static bool is_user_allowed(const struct listener *l, uint32_t uid)
@@ -122,14 +140,37 @@ static void begin_tls(struct listener *l, struct conn *c)
         conn_start(c, tls);
 }
 
+/* Any reason against it comes before its first byte. */
+static void begin(struct listener *l, struct conn *c)
+{
+    struct host *h = l->host;
+    if (h->reserve_fd < 0) {
+        conn_drop(c, NOTE_ALARM, "refused: out of descriptors");
+        h->reserve_fd = host_reserve_fd();
+    } else if (l->connections > h->limits.connections) {
+        conn_drop(c, NOTE_WARNING, "refused: there are %u connections already", l->connections - 1);
+    } else if (l->tls) {
+        begin_tls(l, c);
+    } else {
+        begin_unix(l, c);
+    }
+}
+
+static void accept_failed(struct listener *l, int r)
+{
+    if (listener_may_log(l))
+        log_write(
+            l->host->log, NOTE_ALARM, "%s: a connection is lost: %s", l->address, uv_strerror(r));
+    if (r == UV_EMFILE || r == UV_ENFILE)
+        find_descriptor(l);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct listener *l = server->data;
     struct conn *c = status < 0 ? NULL : conn_new(l->host, l->tls != NULL);
     if (!c) {
-        if (listener_may_log(l))
-            log_write(l->host->log, NOTE_ALARM, "%s: a connection is lost: %s", l->address,
-                uv_strerror(status < 0 ? status : UV_ENOMEM));
+        accept_failed(l, status < 0 ? status : UV_ENOMEM);
         return;
     }
     c->listener = l;
@@ -139,12 +180,8 @@ static void on_connection(uv_stream_t *server, int status)
     int r = uv_accept(server, &c->stream);
     if (r < 0)
         conn_drop(c, NOTE_WARNING, "not accepted: %s", uv_strerror(r));
-    else if (l->connections > l->host->limits.connections)
-        conn_drop(c, NOTE_WARNING, "refused: there are %u connections already", l->connections - 1);
-    else if (l->tls)
-        begin_tls(l, c);
     else
-        begin_unix(l, c);
+        begin(l, c);
 }
 
 /* ---- listening ---- */

@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define FRAME_BYTES ((size_t)256 * 1024)
-#define ADDRESS     "127.0.0.1:17398"
 #define RUNS_MAX    9
 
 enum { FRAME_BEGIN = 16, FRAME_DATA };
@@ -149,15 +148,17 @@ static struct host *make_host(
     return h;
 }
 
-static void run_client(const char *dir, uint64_t bytes)
+static void run_client(const char *dir, uint16_t port, uint64_t bytes)
 {
+    char address[32];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", port);
     struct sender s = {.bytes = bytes, .body = blob_new(FRAME_BYTES)};
     must(s.body != NULL, "memory", NULL);
     memset(s.body->data, 1, FRAME_BYTES);
     struct host *h = make_host(&s, send_all);
     struct err e = {""};
     must(host_dial_tls(
-             h, ADDRESS, ROLE_SERVER, "aggregator", load_tls(dir, ROLE_CLIENT, "c000"), &e) == 0,
+             h, address, ROLE_SERVER, "aggregator", load_tls(dir, ROLE_CLIENT, "c000"), &e) == 0,
         "dial", &e);
     _exit(host_run(h, NULL));
 }
@@ -168,10 +169,10 @@ static double host_rate(const char *dir, size_t clients, uint64_t bytes_each, do
     struct host *h = make_host(&s, count);
     struct tls_context *tls = load_tls(dir, ROLE_SERVER, "aggregator");
     struct err e = {""};
-    must(host_listen_tls(h, ADDRESS, ROLE_CLIENT, tls, &e) == 0, "listen", &e);
+    must(host_listen_tls(h, "127.0.0.1:0", ROLE_CLIENT, tls, &e) == 0, "listen", &e);
     for (size_t i = 0; i < clients; i++)
         if (fork() == 0)
-            run_client(dir, bytes_each);
+            run_client(dir, host_port(h), bytes_each);
     must(host_run(h, NULL) == 0 && s.heard >= s.wanted, "the server ended early", NULL);
     host_free(h);
     tls_context_free(tls);

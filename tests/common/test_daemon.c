@@ -196,8 +196,14 @@ static void test_run_logs_under_its_name(void **state)
 
 static void test_process_is_hardened(void **state)
 {
+    struct rlimit files;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = MIN((rlim_t)256, files.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
     struct outcome o = start(*state, "--version", NULL);
     outcome_deinit(&o);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_true(files.rlim_cur == MIN((rlim_t)8192, files.rlim_max));
     struct rlimit core;
     assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
     assert_int_equal(core.rlim_max, 0);

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -297,6 +298,42 @@ static void test_jobs_of_a_host_that_ends_are_freed(void **state)
     assert_int_equal(a->jobs, 0); /* the core was not called any more */
 }
 
+static void never_run_out(struct job *job)
+{
+    for (;;)
+        pause();
+}
+
+static int stop_with_a_job(struct actor *a, const struct event *e, struct update *u)
+{
+    if (e->kind != EVENT_TICK)
+        return 0;
+    static int unused;
+    struct toy_job *j = (struct toy_job *)toy_job(&unused, &unused);
+    j->job.run = never_run_out;
+    int r = update_job(u, &j->job);
+    return r < 0 ? r : update_stop(u, 7, "done");
+}
+
+static void test_a_job_without_end_does_not_keep_the_process(void **state)
+{
+    struct stage *s = *state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct actor *a = stage_enter(s, stop_with_a_job);
+        struct host_limits quick = host_limits_default();
+        quick.drain_ms = 20;
+        host_set_limits(a->host, &quick);
+        a->deadline_ms = 0;
+        (void)host_run(a->host, NULL);
+        _exit(99); /* host_run does not return */
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 /* ---- the end ---- */
 
 static void test_stop_drains_and_gives_its_status(void **state)
@@ -528,6 +565,7 @@ int main(void)
         TEST(test_a_core_that_wants_the_past_does_not_stop_its_sockets),
         TEST(test_jobs_are_run_and_given_back),
         TEST(test_jobs_of_a_host_that_ends_are_freed),
+        TEST(test_a_job_without_end_does_not_keep_the_process),
         TEST(test_stop_drains_and_gives_its_status),
         TEST(test_a_failed_core_is_never_called_again),
         TEST(test_signals),

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -246,6 +247,45 @@ static void test_a_flood_of_refusals_is_not_a_flood_of_lines(void **state)
         lines++;
     assert_int_equal(lines, 20);
     assert_int_equal(SLIST_FIRST(&server->host->listeners)->quiet.dropped, 30);
+}
+
+/* No new descriptor from here on; returns the limit to be set again. */
+static struct rlimit use_up_descriptors(void)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = open("/dev/null", O_RDONLY);
+    assert_true(next >= 0);
+    close(next);
+    struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return before;
+}
+
+static void test_descriptors_may_run_out(void **state)
+{
+    struct stage *s = *state;
+    struct host_limits limits = host_limits_default();
+    struct actor *server = enter_server(s, &limits);
+    struct actor *good = enter_client(s, server, ROLE_CLIENT, "alice");
+    stage_play(s, has_opened, server);
+    for (int has_reserve = 0; has_reserve < 2; has_reserve++) {
+        if (!has_reserve) { /* libuv's own is gone: somebody else was faster */
+            close(server->host->loop.emfile_fd);
+            server->host->loop.emfile_fd = -1;
+        }
+        int fds[3];
+        for (int i = 0; i < 3; i++)
+            fds[i] = connect_tcp(server); /* the kernel has accepted them, the server has not */
+        struct rlimit before = use_up_descriptors();
+        for (int i = 0; i < 3; i++)
+            stage_play(s, is_hung_up, &fds[i]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        for (int i = 0; i < 3; i++)
+            close(fds[i]);
+    }
+    assert_non_null(strstr(server->said, ": refused: out of descriptors|"));
+    expect_unharmed(s, server, good);
 }
 
 /* ---- broken and greedy peers ---- */
@@ -588,6 +628,7 @@ int main(void)
         TEST(test_the_oldest_handshake_makes_room),
         TEST(test_there_is_a_limit_to_connections),
         TEST(test_a_flood_of_refusals_is_not_a_flood_of_lines),
+        TEST(test_descriptors_may_run_out),
         TEST(test_a_long_frame_closes_only_its_connection),
         TEST(test_the_core_raises_the_limit),
         TEST(test_a_frame_too_short_is_no_frame),
