@@ -66,6 +66,8 @@ typedef bool (*duet_tamper)(void *arg, enum duet_end from, uint8_t *data, size_t
 void duet_set_tamper(struct duet *d, duet_tamper tamper, void *arg);
 /* Hands a pool message to an end as if it came from the other. */
 void duet_inject(struct duet *d, enum duet_end to, const uint8_t *data, size_t len);
+/* From now on somebody writes decisions into the link: the ends need not agree any more. */
+void duet_distrust(struct duet *d);
 
 /* ---- key ---- */
 /* A block of `len` bytes drawn from the seed arrives at the ends named (bit 1 << end). Its number. */
@@ -85,6 +87,10 @@ const uint8_t *duet_take(struct duet *d, enum duet_end end, uint64_t offset, uin
 void duet_release(struct duet *d, enum duet_end end);
 /* The client's connection ends and is made anew. */
 void duet_hang_up(struct duet *d, enum duet_end end);
+/* The KME's connection is made anew, and the link with it. */
+void duet_new_kme(struct duet *d, enum duet_end end);
+void duet_say_bytes(
+    struct duet *d, enum duet_end end, uint32_t conn, uint16_t type, uint8_t *body, size_t len);
 uint64_t duet_next_attempt(struct duet *d);
 
 /* ---- any other connection ---- */
@@ -100,6 +106,7 @@ const void *duet_heard(struct duet *d, uint32_t conn, uint16_t type);
 /* Asks on the admin socket: the answer's JSON (owned by the caller) or NULL with *code. */
 struct json_t *duet_ask(
     struct duet *d, enum duet_end end, const char *verb, const char *arguments, int *code);
+/* Connections of the KME and of the client; 0 after the pool has closed them. */
 uint32_t duet_kme(const struct duet *d, enum duet_end end);
 uint32_t duet_client(const struct duet *d, enum duet_end end);
 
