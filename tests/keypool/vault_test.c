@@ -190,6 +190,7 @@ static void an_attempt_is_lost_after_a_restart_and_never_older(void **state)
     struct duet *d = with_key(12);
     assert_int_equal(duet_reserve(d, ALICE, 7, 0, 100), VAULT_OK);
     duet_restart(d, ALICE);
+    duet_restart(d, ALICE); /* the record is in the history by now */
     duet_talk(d);
     assert_int_equal(duet_reserve(d, ALICE, 7, 0, 100), VAULT_LOST);
     assert_int_equal(duet_reserve(d, ALICE, 7, 100, 100), VAULT_LOST);
@@ -459,6 +460,7 @@ static void passed_segments_are_overwritten_and_the_last_takes_the_file(void **s
     duet_talk(d);
     assert_int_equal(files(d, "blocks/"), 1);
     assert_int_equal(duet_reserve(d, ALICE, duet_next_attempt(d), 0, 140000), VAULT_OK);
+    duet_pass(d, 200); /* burnt, but wanted */
     assert_non_null(duet_take(d, ALICE, 0, 65536));
     assert_non_null(duet_take(d, ALICE, 65536, 65536));
     duet_pass(d, 200);
@@ -479,6 +481,49 @@ static void passed_segments_are_overwritten_and_the_last_takes_the_file(void **s
     duet_release(d, ALICE);
     duet_pass(d, 200);
     assert_int_equal(files(d, "blocks/"), 0);
+    duet_settle(d);
+    duet_free(d);
+}
+
+/* One data key for two segments would show where they are equal, and what they differ by. */
+static void equal_segments_are_sealed_differently(void **state)
+{
+    struct duet *d = duet_new(32);
+    Vault__Ingest m = VAULT__INGEST__INIT;
+    static uint8_t zeros[131072], one[65536], two[65536];
+    uint8_t id[16] = "zeros";
+    m.peer = (char *)"bob";
+    m.block = (ProtobufCBinaryData){sizeof(id), id};
+    m.source = (char *)"test";
+    m.key = (ProtobufCBinaryData){sizeof(zeros), zeros};
+    duet_say(d, ALICE, duet_kme(d, ALICE), VAULT_INGEST, &m.base);
+    char name[DISK_NAME_MAX] = "";
+    struct disk *disk = disk_sim_disk(duet_disk(d, ALICE));
+    assert_int_equal(disk_list(disk, "blocks/", copy, name), 0);
+    assert_int_equal(disk_read(disk, name, 64, one, sizeof(one)), sizeof(one));
+    assert_int_equal(disk_read(disk, name, 17 * 4096 + 64, two, sizeof(two)), sizeof(two));
+    size_t equal = 0;
+    for (size_t i = 0; i < sizeof(one); i++)
+        equal += one[i] == two[i];
+    assert_true(equal < sizeof(one) / 100); /* one in 256 by chance */
+    duet_free(d);
+}
+
+/* Each tag takes a pad, each confirmed block brings some: for ever, over any number of restarts. */
+static void authentication_key_is_filled_up_by_blocks(void **state)
+{
+    struct duet *d = duet_new(33);
+    for (int i = 0; i < 400; i++) {
+        size_t block = duet_block(d, BOTH, 200);
+        duet_talk(d);
+        assert_int_equal(duet_decided(d, BOB, block), 1);
+        if (i % 50 == 49)
+            duet_restart(d, i % 100 == 49 ? ALICE : BOB);
+        duet_talk(d);
+    }
+    assert_true(duet_account(d, BOB, VAULT_AUTH_TX).used > 6000);
+    assert_true(duet_account(d, BOB, VAULT_AUTH_TX).available > 4000);
+    assert_int_equal(duet_account(d, BOB, VAULT_AUTH_TX).skipped, 0);
     duet_settle(d);
     duet_free(d);
 }
@@ -708,6 +753,8 @@ int main(void)
         cmocka_unit_test(the_newest_kme_is_the_kme),
         cmocka_unit_test(the_kme_hears_of_room_when_it_changes),
         cmocka_unit_test(passed_segments_are_overwritten_and_the_last_takes_the_file),
+        cmocka_unit_test(equal_segments_are_sealed_differently),
+        cmocka_unit_test(authentication_key_is_filled_up_by_blocks),
         cmocka_unit_test(no_byte_of_key_is_written_in_the_clear),
         cmocka_unit_test(a_damaged_segment_gives_no_byte_and_an_alarm),
         cmocka_unit_test(a_damaged_undecided_block_is_void),
