@@ -437,14 +437,14 @@ int blocks_on_decision(
 /* ---- the end that decides -------------------------------------------------------------------- */
 
 /* The tag's place is one that the peer may use now: nothing is burnt otherwise. */
-static bool is_place_ours(
-    const struct ledger_peer *p, const Pool__Staged *m, const struct tag_place *at)
+static bool is_place_ours(const struct ledger_peer *p, const struct tag_place *at)
 {
     const struct ledger_stream *rx = &p->streams[VAULT_AUTH_RX];
-    bool is_expected =
-        at->len == FRESH_BYTES || (p->session->has_rx_key && m->tag_seq == p->session->rx_seq);
-    return is_expected && at->offset >= rx->cursor && at->offset <= rx->end &&
-           at->len <= rx->end - at->offset;
+    const struct session *session = p->session;
+    bool is_of_key = session->has_rx_key && at->seq >= session->rx_seq &&
+                     at->seq / SESSION_KEY_TAGS == (session->rx_seq - 1) / SESSION_KEY_TAGS;
+    return (is_of_key || at->len == FRESH_BYTES) && at->offset >= rx->cursor &&
+           at->offset <= rx->end && at->len <= rx->end - at->offset;
 }
 
 /* Key and number of the sender's tags move on, whatever becomes of this one. Its pad, borrowed, or
@@ -489,7 +489,7 @@ int blocks_on_staged(
     const struct tag_place at = place_tag(m->tag_seq, m->pad_offset);
     struct ledger_stream *rx = &p->streams[VAULT_AUTH_RX];
     bool is_form = p->decides && m->block.len == ENTRY_ID_BYTES && m->tag.len == GF128_BYTES;
-    if (!is_form || !is_place_ours(p, m, &at)) {
+    if (!is_form || !is_place_ours(p, &at)) {
         v->counters.violations++;
         update_note(u, NOTE_WARNING, "%s: a tag out of place was ignored", p->site);
         return 0;

@@ -47,6 +47,7 @@ int pool_send_cursors(struct vault *v, const struct ledger_peer *p, struct updat
     return vault_carry(v, p, POOL_CURSORS, &m.base, u);
 }
 
+/* After session_reset only: the peer forgets our hash key when it gets this. */
 static int send_sync(struct vault *v, struct ledger_peer *p, bool is_answer, struct update *u)
 {
     struct cursor_list list;
@@ -64,7 +65,6 @@ static int send_sync(struct vault *v, struct ledger_peer *p, bool is_answer, str
     m.staged = staged;
     m.answer = is_answer;
     m.first_seq = p->decides ? ledger_first_retained(p) : 0;
-    p->session->tx_seq = 0; /* the peer forgets our hash key when it gets this */
     return vault_carry(v, p, POOL_SYNC, &m.base, u);
 }
 

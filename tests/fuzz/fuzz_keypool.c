@@ -58,10 +58,10 @@ static void happen(struct duet *d, enum duet_end victim, uint8_t what, uint8_t n
     duet_talk(d);
 }
 
+/* Two bytes before the body are free, for a pool message's type. */
 static void speak(
     struct duet *d, enum duet_end victim, uint8_t who, uint8_t n, uint8_t *body, size_t len)
 {
-    uint8_t message[2 + UINT16_MAX];
     uint32_t operator_conn;
     switch (who % SPEAKERS) {
     case CLIENT:
@@ -71,10 +71,9 @@ static void speak(
         duet_say_bytes(d, victim, duet_kme(d, victim), 16u + n, body, len);
         break;
     case PEER:
-        message[0] = 16 + n % 5;
-        message[1] = 0;
-        memcpy(message + 2, body, len);
-        duet_inject(d, victim, message, 2 + len);
+        body[-2] = 16 + n % 5;
+        body[-1] = 0;
+        duet_inject(d, victim, body - 2, 2 + len);
         break;
     case OPERATOR:
         operator_conn = duet_open(d, victim, ROLE_CTL);
@@ -106,11 +105,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t len = (size_t)data[2] << 8 | data[3];
         if (len > size - 4)
             break;
-        uint8_t *body = malloc(len + 1);
-        fuzz_assert(body);
-        memcpy(body, data + 4, len);
-        speak(d, victim, data[0], data[1], body, len);
-        free(body);
+        uint8_t *line = malloc(len + 2);
+        fuzz_assert(line);
+        memcpy(line + 2, data + 4, len);
+        speak(d, victim, data[0], data[1], line + 2, len);
+        free(line);
         data += 4 + len;
         size -= 4 + len;
     }

@@ -588,8 +588,9 @@ int duet_pair(struct duet *d, enum duet_end end, uint8_t number)
     stream_id(number, 'h', pairing.auth_high_low);
     struct err err;
     memset(d->ends[end].burnt, 0, sizeof(d->ends[end].burnt));
+    if (d->ends[end].handed > 0) /* costs a megabyte */
+        memset(d->ends[end].offsets, 0, WINDOW * sizeof(uint64_t));
     d->ends[end].handed = 0;
-    memset(d->ends[end].offsets, 0, WINDOW * sizeof(uint64_t));
     int r = vault_pair(d->ends[end].vault, &pairing, &err);
     if (r == -EIO) {
         d->cuts++;

@@ -113,6 +113,17 @@ static void tell_story(struct duet *d, struct plan *plan)
     pass(d, plan, 150);
 }
 
+/* A crash may cost what was reserved, never anything else. */
+static void check_nothing_lost(const struct duet *d)
+{
+    for (enum duet_end end = ALICE; end <= BOB; end++) {
+        assert_false(duet_noted(d, end, "damaged or missing"));
+        assert_false(duet_noted(d, end, "restored from a backup"));
+        assert_false(duet_noted(d, end, "wrong tag"));
+        assert_false(duet_noted(d, end, "contradict"));
+    }
+}
+
 /* True if the cut fell into the story. */
 static bool tell_cut_story(uint64_t seed, struct plan plan, uint64_t n)
 {
@@ -123,6 +134,7 @@ static bool tell_cut_story(uint64_t seed, struct plan plan, uint64_t n)
     duet_cut_at(d, BOB, 0);
     duet_settle(d);
     duet_audit(d);
+    check_nothing_lost(d);
     bool was_cut = duet_cuts(d) > 0;
     duet_free(d);
     return was_cut;
@@ -230,6 +242,7 @@ static uint64_t random_life(uint64_t seed, uint64_t kills)
     }
     duet_settle(d);
     duet_audit(d);
+    check_nothing_lost(d);
     uint64_t cuts = duet_cuts(d);
     duet_free(d);
     return cuts;

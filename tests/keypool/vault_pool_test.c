@@ -203,6 +203,25 @@ static void a_lost_message_is_made_up_for_when_the_link_is_new(void **state)
     }
 }
 
+static void a_lost_tag_costs_its_own_block_only(void **state)
+{
+    struct duet *d = duet_new(15);
+    (void)duet_block(d, BOTH, 1000);
+    duet_talk(d);
+    int type = POOL_STAGED;
+    duet_set_tamper(d, lose_one, &type);
+    size_t lost = duet_block(d, BOTH, 1000);
+    duet_talk(d);
+    size_t next = duet_block(d, BOTH, 1000);
+    duet_talk(d);
+    assert_int_equal(duet_decided(d, ALICE, lost), 0);
+    assert_int_equal(duet_decided(d, BOB, next), 1);
+    duet_pass(d, 61 * 1000);
+    assert_int_equal(duet_decided(d, BOB, lost), -1);
+    duet_settle(d);
+    duet_free(d);
+}
+
 /* The tag that brings the new hash key is for a block that is decided already. */
 static void a_tag_for_a_decided_block_still_brings_its_hash_key(void **state)
 {
@@ -468,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_spoilt_tag_voids_the_block),
         cmocka_unit_test(replayed_and_reordered_messages_change_nothing),
         cmocka_unit_test(a_lost_message_is_made_up_for_when_the_link_is_new),
+        cmocka_unit_test(a_lost_tag_costs_its_own_block_only),
         cmocka_unit_test(a_tag_for_a_decided_block_still_brings_its_hash_key),
         cmocka_unit_test(a_missing_decision_is_asked_for),
         cmocka_unit_test(nothing_is_reserved_before_the_ends_have_compared_cursors),

@@ -585,6 +585,26 @@ static void a_damaged_segment_gives_no_byte_and_an_alarm(void **state)
     duet_free(d);
 }
 
+/* Both are whole, each with its own data key: only their place is wrong. */
+static void segments_that_changed_places_do_not_open(void **state)
+{
+    struct duet *d = duet_new(44);
+    (void)duet_block(d, BOTH, 140000);
+    duet_talk(d);
+    char name[DISK_NAME_MAX] = "";
+    static uint8_t one[17 * 4096], two[17 * 4096];
+    struct disk *disk = disk_sim_disk(duet_disk(d, ALICE));
+    assert_int_equal(disk_list(disk, "blocks/", copy, name), 0);
+    assert_int_equal(disk_read(disk, name, 0, one, sizeof(one)), sizeof(one));
+    assert_int_equal(disk_read(disk, name, sizeof(one), two, sizeof(two)), sizeof(two));
+    assert_int_equal(disk_write(disk, name, 0, two, sizeof(two)), 0);
+    assert_int_equal(disk_write(disk, name, sizeof(one), one, sizeof(one)), 0);
+    assert_int_equal(duet_reserve(d, ALICE, duet_next_attempt(d), 0, 1000), VAULT_OK);
+    assert_null(duet_take(d, ALICE, 0, 1000));
+    assert_true(duet_noted(d, ALICE, "damaged on the disk"));
+    duet_free(d);
+}
+
 static void a_damaged_undecided_block_is_void(void **state)
 {
     struct duet *d = duet_new(41);
@@ -757,6 +777,7 @@ int main(void)
         cmocka_unit_test(authentication_key_is_filled_up_by_blocks),
         cmocka_unit_test(no_byte_of_key_is_written_in_the_clear),
         cmocka_unit_test(a_damaged_segment_gives_no_byte_and_an_alarm),
+        cmocka_unit_test(segments_that_changed_places_do_not_open),
         cmocka_unit_test(a_damaged_undecided_block_is_void),
         cmocka_unit_test(damaged_pads_are_burnt_with_an_alarm),
         cmocka_unit_test(a_failing_disk_ends_the_vault_without_a_reply),
