@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # A whole federation on this machine: every process real, TLS on, keys labelled SIMULATED.
 #
-#   deploy/demo.sh [--clients N] [--task NAME] [--rounds N] [--q Q] [--split NAME] [--data DIR]
-#                  [--seed N] [--json FILE] [--keep]
+#   deploy/demo.sh [--clients N] [--task NAME] [--rounds N] [--q Q] [--data DIR]
+#                  [--option NAME=VALUE ...] [--seed N] [--json FILE] [--keep]
 #
 # Installs the packages it needs, builds with test_hooks (so that the published sums can be compared
 # with the clients' own integers; never done in packages), trains, prints a summary, exits 0 and
-# leaves nothing running. --keep leaves it running and prints where to look.
+# leaves nothing running. --keep leaves it running and prints where to look. Options are the task's:
+# pair=5-8 and split=80-60-40-20 of mnist-qnn, sampler=uniform of magic, ...
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
@@ -21,11 +22,16 @@ usage() {
     exit "${1:-0}"
 }
 
-clients=4 task=entanglement rounds='' q='' split='' seed=1 json='' keep=false
+clients=4 task=entanglement rounds='' q='' seed=1 json='' keep=false
 data=${QFL_DATA:-}
 while [ $# -gt 0 ]; do
     case $1 in
-    --clients | --task | --rounds | --q | --split | --data | --seed | --json)
+    --option)
+        [[ ${2:-} = *=* ]] || { echo "demo.sh: --option takes NAME=VALUE" >&2 && exit 64; }
+        FED_OPTIONS+=("$2")
+        shift 2
+        ;;
+    --clients | --task | --rounds | --q | --data | --seed | --json)
         [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2 && exit 64; }
         printf -v "${1#--}" '%s' "$2"
         shift 2
@@ -62,7 +68,7 @@ leave() {
 trap leave EXIT
 trap 'exit 130' INT TERM
 
-federation_configure "$clients" "$task" "$rounds" "$q" "$split" "$seed" "$data"
+federation_configure "$clients" "$task" "$rounds" "$q" "$seed" "$data"
 echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED"
 federation_start
 federation_begin

@@ -13,6 +13,7 @@ federation_init() { # DIR BUILD
     FED_BUILD=$2
     QFLCTL=$FED_BUILD/deploy/ctl/qflctl
     FED_PIDS=()
+    FED_OPTIONS=(${FED_OPTIONS[@]+"${FED_OPTIONS[@]}"})
 }
 
 federation_site_name() { # INDEX
@@ -24,14 +25,17 @@ federation_address() { # INDEX
     echo "127.${FED_NET:-88}.0.$(($1 + 10))"
 }
 
-# Writes every file of the federation. Empty arguments take the task's defaults.
-federation_configure() { # CLIENTS TASK ROUNDS Q SPLIT SEED DATA
-    FED_CLIENTS=$1 FED_TASK=$2 FED_SPLIT=$5 FED_SEED=$6 FED_DATA=$7
+# Writes every file of the federation. Empty arguments take the task's defaults; FED_OPTIONS holds the
+# task's own options, NAME=VALUE.
+federation_configure() { # CLIENTS TASK ROUNDS Q SEED DATA
+    FED_CLIENTS=$1 FED_TASK=$2 FED_SEED=$5 FED_DATA=$6
     local defaults i
     FED_SITES=()
     for ((i = 0; i < FED_CLIENTS; i++)); do FED_SITES+=("$(federation_site_name "$i")"); done
     mapfile -t FED_SITES < <(printf '%s\n' "${FED_SITES[@]}" | sort)
-    defaults=$("$QFLCTL" task show "$FED_TASK" ${FED_DATA:+--data "$FED_DATA"} --json)
+    FED_TASK_ARGS=(--seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"}
+        "${FED_OPTIONS[@]/#/--option=}")
+    defaults=$("$QFLCTL" task show "$FED_TASK" "${FED_TASK_ARGS[@]}" --json)
     FED_ROUNDS=${3:-$(jq -r .rounds <<<"$defaults")}
     FED_Q=${4:-$(jq -r .q <<<"$defaults")}
     FED_SERVER=$(federation_address -8):7000
@@ -55,7 +59,7 @@ federation_write_server() { # DEFAULTS-JSON
     local dir=$FED_DIR/server
     mkdir -p "$dir"
     federation_issue server aggregator "$dir/tls"
-    "$QFLCTL" task init "$FED_TASK" ${FED_DATA:+--data "$FED_DATA"} --seed "$FED_SEED" --federation demo --out "$dir/model.qflm" >/dev/null
+    "$QFLCTL" task init "$FED_TASK" "${FED_TASK_ARGS[@]}" --federation demo --out "$dir/model.qflm" >/dev/null
     cat >"$dir/server.yaml" <<END
 federation: demo
 site: aggregator
@@ -169,7 +173,7 @@ task:
   shards: $FED_CLIENTS
   seed: $FED_SEED
 ${FED_DATA:+  data: $FED_DATA}
-${FED_SPLIT:+  split: $FED_SPLIT}
+$(printf '%s\n' "${FED_OPTIONS[@]}" | sed -n 's/^\([^=]*\)=\(.*\)/  \1: \2/p')
 trainer: {name: $(jq -r .trainer <<<"$2")}
 hook_dir: $dir/hooks
 END
@@ -226,7 +230,7 @@ federation_start() {
 }
 
 federation_start_evaluator() {
-    "$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
+    "$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
         --follow "$FED_DIR/server/state/checkpoints" --control "$FED_DIR/server/ctl.sock" \
         >>"$FED_DIR/evaluate.log" 2>&1 &
     echo $! >"$FED_DIR/evaluate.pid"
@@ -304,7 +308,7 @@ federation_summary() { # STARTED-EPOCH
     local status rounds keys links centralised sums site
     status=$(federation_status)
     rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
-    centralised=$("$QFLCTL" evaluate --task "$FED_TASK" --seed "$FED_SEED" ${FED_DATA:+--data "$FED_DATA"} \
+    centralised=$("$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
         --centralised --clients "$FED_CLIENTS" --rounds "$FED_ROUNDS" --json)
     sums=$(federation_check_sums)
     keys=$(for site in "${FED_SITES[@]}"; do

@@ -48,7 +48,7 @@ e2e_configure() { # NAME ROUNDS [TASK]
     local site
     federation_init "$E2E_DIR/$1" "$E2E_BUILD"
     mkdir -p "$FED_DIR"
-    federation_configure "${E2E_CLIENTS:-4}" "${3:-entanglement}" "$2" '' '' 7 ''
+    federation_configure "${E2E_CLIENTS:-4}" "${3:-entanglement}" "$2" '' 7 ''
     for site in "${FED_SITES[@]}"; do
         printf '%-32.32s' "seed of $site" >"$FED_DIR/$site/seed"
         chmod 600 "$FED_DIR/$site/seed"
