@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/config.h"
 
+#include "client/trainers/trainers.h"
 #include "common/identity.h"
 #include "common/util.h"
 
 #include <errno.h>
 
 static const char *const runs_choices[] = {"ask", "any", NULL};
-static const char *const trainer_choices[] = {"qnn", NULL};
 
 /* ---- the table -------------------------------------------------------------------------------- */
 
@@ -115,6 +115,7 @@ static const struct config_field task_fields[] = {
     TASK_OPTION(target, "of the two classes: plus and minus this"),
     TASK_OPTION(generators, "entanglement: own or published"),
     TASK_OPTION(sampler, "magic: biased or uniform"),
+    TASK_OPTION(parameters, "idle: how many"),
     TASK_OPTION(pair, "mnist-qnn: two digits, 3-6"),
     TASK_OPTION(split, "mnist-qnn: iid, 80-60-40-20, one-class or sizes"),
     {0},
@@ -126,7 +127,7 @@ static const struct config_field trainer_fields[] = {
         .offset = offsetof(struct client_trainer_config, name),
         .help = "what trains",
         .fallback = "qnn",
-        .choices = trainer_choices},
+        .choices = trainer_names},
     {0},
 };
 
@@ -298,7 +299,7 @@ int client_config_open_task(const struct client_config *c, struct task **out, st
     const struct client_task_config *t = &c->task;
     const struct task_option known[] = {{"ansatz", t->ansatz}, {"layers", t->layers},
         {"target", t->target}, {"generators", t->generators}, {"sampler", t->sampler},
-        {"pair", t->pair}, {"split", t->split}};
+        {"pair", t->pair}, {"split", t->split}, {"parameters", t->parameters}};
     struct task_option options[ARRAY_SIZE(known)];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)

@@ -24,12 +24,12 @@ struct client_task_config {
     char *name;
     char *data; /* folder; NULL: QFL_DATA */
     uint64_t shard, shards, samples, seed;
-    char *ansatz, *layers, *target, *generators, *sampler, *pair,
-        *split; /* options; NULL: default */
+    /* options; NULL: default */
+    char *ansatz, *layers, *target, *generators, *sampler, *pair, *split, *parameters;
 };
 
 struct client_trainer_config {
-    int name; /* index: qnn */
+    int name; /* index of trainer_names */
 };
 
 struct client_config {

@@ -4,7 +4,7 @@
 #include "client/hook.h"
 #include "client/participant.h"
 #include "common/seed_file.h"
-#include "client/trainers/trainer_qnn.h"
+#include "client/trainers/trainers.h"
 #include "common/disk_posix.h"
 #include "common/host.h"
 #include "common/secret.h"
@@ -67,7 +67,7 @@ static int open_trainer(struct daemon *d, struct err *e)
     int r = client_config_open_task(d->config, &d->task, e);
     if (r < 0)
         return err_wrap(e, r, "task %s", d->config->task.name);
-    return trainer_qnn_new(&d->trainer, d->task, e);
+    return trainer_open(&d->trainer, trainer_names[d->config->trainer.name], d->task, e);
 }
 
 static void set_hook(struct daemon *d, struct participant_config *config)

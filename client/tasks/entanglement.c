@@ -32,6 +32,7 @@ static int load(struct task *t, const struct task_request *r, struct err *e)
 
 const struct task_kind task_entanglement = {
     .name = "entanglement",
+    .trainer = "qnn",
     .options = (const char *const[]){"generators", NULL},
     .circuit = {.qubits = 6, .layers = 4, .readout = 5, .ansatz = QNN_RX_RY_RZ},
     .defaults = {.rounds = 120,

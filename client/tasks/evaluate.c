@@ -19,6 +19,8 @@ static void score(struct evaluation *out, const struct samples *s, const double 
 
 int evaluate_model(const struct task *t, const double *model, struct evaluation *out, struct err *e)
 {
+    if (t->test.rows == 0)
+        return err_set(e, -EINVAL, "evaluation: task %s has no test set", t->name);
     cleanup(qnn_freep) struct qnn *qnn = NULL;
     const struct qnn_rows rows = {.features = t->test.features, .n = t->test.rows};
     auto_free double *z = calloc((size_t)t->test.rows + 1, sizeof(double));

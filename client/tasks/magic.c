@@ -44,6 +44,7 @@ static int load(struct task *t, const struct task_request *r, struct err *e)
 
 const struct task_kind task_magic = {
     .name = "magic",
+    .trainer = "qnn",
     .options = (const char *const[]){"sampler", NULL},
     .circuit = {.qubits = 6, .layers = 4, .readout = 5, .ansatz = QNN_RX_RY_RZ},
     .defaults = {.rounds = 80,

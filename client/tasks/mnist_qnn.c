@@ -183,6 +183,7 @@ static int load(struct task *t, const struct task_request *r, struct err *e)
 
 const struct task_kind task_mnist_qnn = {
     .name = "mnist-qnn",
+    .trainer = "qnn",
     .options = (const char *const[]){"pair", "split", NULL},
     .circuit = {.qubits = 4, .layers = 3, .readout = 3, .ansatz = QNN_RZ_RY_RZ},
     .defaults = {.rounds = 30,

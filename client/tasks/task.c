@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-static const struct task_kind *const kinds[] = {&task_entanglement, &task_magic, &task_mnist_qnn};
+static const struct task_kind *const kinds[] = {
+    &task_entanglement, &task_magic, &task_mnist_qnn, &task_idle};
 
 const char *const *task_names(void)
 {
-    static const char *const names[] = {"entanglement", "magic", "mnist-qnn", NULL};
+    static const char *const names[] = {"entanglement", "magic", "mnist-qnn", "idle", NULL};
     return names;
 }
 
@@ -68,15 +69,15 @@ static bool is_listed(const char *name, const char *const *names)
 
 static int check_options(const struct task_kind *kind, const struct task_request *r, struct err *e)
 {
-    static const char *const common[] = {"ansatz", "layers", "target", NULL};
+    static const char *const of_circuits[] = {"ansatz", "layers", "target", NULL};
+    const char *const *common = of_circuits + (kind->size ? ARRAY_SIZE(of_circuits) - 1 : 0);
     char own[200];
     list_names(own, sizeof(own), kind->options);
     for (size_t i = 0; i < r->n_options; i++) {
         const char *name = r->options[i].name;
         if (!is_listed(name, common) && !is_listed(name, kind->options))
-            return err_set(e, -EINVAL,
-                "task %s: no option '%s'; there are ansatz, layers, target and %s", kind->name,
-                name, own);
+            return err_set(e, -EINVAL, "task %s: no option '%s'; there %s%s", kind->name, name,
+                kind->size ? "is " : "are ansatz, layers, target and ", own);
     }
     return 0;
 }
@@ -97,28 +98,29 @@ static int read_number(const struct task_request *r, const char *name, double lo
     return 0;
 }
 
-static int read_layers(const struct task_request *r, uint32_t *layers, struct err *e)
+int task_count(
+    const struct task_request *r, const char *name, uint32_t most, uint32_t *value, struct err *e)
 {
-    const char *text = task_option(r, "layers", NULL);
+    const char *text = task_option(r, name, NULL);
     if (!text)
         return 0;
     char *end;
     unsigned long number = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || number < 1 || number > QNN_LAYERS_MAX)
+    if (text[0] < '0' || text[0] > '9' || *end || number < 1 || number > most)
         return err_set(e, -EINVAL,
-            "task %s: option layers is '%s', but it is a whole number from 1 to %d", r->task, text,
-            QNN_LAYERS_MAX);
-    *layers = (uint32_t)number;
+            "task %s: option %s is '%s', but it is a whole number from 1 to %u", r->task, name,
+            text, most);
+    *value = (uint32_t)number;
     return 0;
 }
 
-static int set_model(struct task *t, const struct task_request *r, struct err *e)
+static int set_circuit(struct task *t, const struct task_request *r, struct err *e)
 {
     const char *ansatz = task_option(r, "ansatz", qnn_ansatz_name(t->circuit.ansatz));
     if (qnn_ansatz_parse(ansatz, &t->circuit.ansatz) != 0)
         return err_set(e, -EINVAL, "task %s: option ansatz is '%s', but it is RX-RY-RZ or RZ-RY-RZ",
             t->name, ansatz);
-    int code = read_layers(r, &t->circuit.layers, e);
+    int code = task_count(r, "layers", QNN_LAYERS_MAX, &t->circuit.layers, e);
     if (code < 0)
         return code;
     t->parameters = qnn_circuit_parameters(&t->circuit);
@@ -146,7 +148,7 @@ static int load_task(
     if (code == 0)
         code = check_sizes(r, e);
     if (code == 0)
-        code = set_model(t, r, e);
+        code = kind->size ? kind->size(t, r, e) : set_circuit(t, r, e);
     if (code == 0)
         code = kind->load(t, r, e);
     return code;
@@ -164,7 +166,7 @@ int task_open(struct task **out, const struct task_request *request, struct err 
     if (!t)
         return err_set(e, -ENOMEM, "task %s: no memory", kind->name);
     t->name = kind->name;
-    t->trainer = "qnn";
+    t->trainer = kind->trainer;
     t->circuit = kind->circuit;
     t->defaults = kind->defaults;
     if (request->samples > 0)

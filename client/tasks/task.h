@@ -7,10 +7,13 @@
  *
  * Options are free names with text values, checked by the task:
  *
- *   all            ansatz = RX-RY-RZ | RZ-RY-RZ, layers, target (of the two classes: +-target)
+ *   circuits       ansatz = RX-RY-RZ | RZ-RY-RZ, layers, target (of the two classes: +-target)
  *   entanglement   generators = own | published (weights in <data>/ntangled)
  *   magic          sampler = biased | uniform (stabiliser states)
  *   mnist-qnn      pair = 3-6 and so on, split = iid | 80-60-40-20 | one-class | sizes
+ *   idle           parameters (no circuit, so none of the first line)
+ *
+ * `idle` has no data and learns nothing: for benchmarks and for trying out a federation's plumbing.
  */
 #pragma once
 
@@ -53,8 +56,8 @@ struct task_defaults {
 
 struct task {
     const char *name;
-    const char *trainer; /* "qnn" */
-    struct qnn_circuit circuit;
+    const char *trainer;        /* "qnn" or "idle": client/trainers/trainers.h */
+    struct qnn_circuit circuit; /* of trainer qnn */
     uint32_t parameters;
     struct task_defaults defaults;
     double target;

@@ -6,7 +6,7 @@
  */
 #include "client/tasks/evaluate.h"
 #include "client/tasks/federation.h"
-#include "client/trainers/trainer_qnn.h"
+#include "client/trainers/trainers.h"
 #include "common/util.h"
 
 #include <getopt.h>
@@ -86,7 +86,7 @@ static int open_clients(struct trial *t, uint64_t seed)
         if (r < 0)
             return r;
         override(&t->tasks[i]->defaults, t->x);
-        r = trainer_qnn_new(&t->trainers[i], t->tasks[i], t->e);
+        r = trainer_open(&t->trainers[i], t->tasks[i]->trainer, t->tasks[i], t->e);
         if (r < 0)
             return r;
         parameters = t->tasks[i]->parameters;

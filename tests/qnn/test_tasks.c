@@ -3,6 +3,7 @@
 #include "client/tasks/evaluate.h"
 #include "client/tasks/split.h"
 #include "client/tasks/task.h"
+#include "client/trainers/trainers.h"
 #include "common/util.h"
 #include "tests/common/scratch.h"
 
@@ -113,7 +114,8 @@ static void bad_requests_get_a_sentence(void **state)
         const char *sentence;
     } table[] = {
         {"entangelment", 0, 0, 0, 1, -EINVAL,
-            "no task is called 'entangelment'; it is one of entanglement, magic or mnist-qnn"},
+            "no task is called 'entangelment'; it is one of entanglement, magic, mnist-qnn or "
+            "idle"},
         {"magic", "samplr", "uniform", 0, 1, -EINVAL,
             "task magic: no option 'samplr'; there are ansatz, layers, target and sampler"},
         {"magic", "sampler", "unifrom", 0, 1, -EINVAL,
@@ -128,6 +130,10 @@ static void bad_requests_get_a_sentence(void **state)
             "task magic: option target is '1x', but it is a number from 0.01 to 1"},
         {"magic", 0, 0, 4, 4, -EINVAL, "task magic: shard 4 of 4 (they count from 0)"},
         {"magic", 0, 0, 0, 1001, -EINVAL, "task magic: 1001 shards, but at most 1000"},
+        {"idle", "layers", "3", 0, 1, -EINVAL,
+            "task idle: no option 'layers'; there is parameters"},
+        {"idle", "parameters", "0", 0, 1, -EINVAL,
+            "task idle: option parameters is '0', but it is a whole number from 1 to 67108864"},
         {"mnist-qnn", "pair", "3-3", 0, 1, -EINVAL,
             "task mnist-qnn: option pair is '3-3', but it is two different digits such as 3-6"},
         {"mnist-qnn", "split", "80", 0, 1, -EINVAL,
@@ -329,6 +335,65 @@ static void evaluation_counts_signs_and_squares(void **state)
     task_free(t);
 }
 
+/* ---- idle -------------------------------------------------------------------------------------- */
+
+static void idle_learns_nothing_and_says_so(void **state)
+{
+    struct task_option option = {"parameters", "300"};
+    struct task_request r = {.task = "idle", .shards = 4, .options = &option};
+    struct task *t = open_task(&r);
+    assert_int_equal(t->parameters, 61706);
+    task_free(t);
+    r.n_options = 1;
+    t = open_task(&r);
+    assert_int_equal(t->parameters, 300);
+    struct evaluation v;
+    struct err e;
+    assert_int_equal(evaluate_model(t, (double[300]){0}, &v, &e), -EINVAL);
+    assert_string_equal(e.text, "evaluation: task idle has no test set");
+    task_free(t);
+}
+
+static void idle_returns_the_same_update_every_round(void **state)
+{
+    struct task_option option = {"parameters", "300"};
+    struct task *t = open_task(
+        &(struct task_request){.task = "idle", .shards = 4, .options = &option, .n_options = 1});
+    double model[300] = {0};
+    struct train_request request = {.round = 1, .model = model, .parameters = 300};
+    struct train_result first, second;
+    struct trainer *trainer = NULL;
+    struct err e;
+    assert_int_equal(trainer_open(&trainer, "idle", t, &e), 0);
+    assert_int_equal(trainer->ops->train(trainer, &request, &first, &e), 0);
+    request.round = 2;
+    model[0] = 1;
+    request.seed[0] = 1;
+    assert_int_equal(trainer->ops->train(trainer, &request, &second, &e), 0);
+    assert_memory_equal(first.update, second.update, sizeof(model));
+    assert_int_equal(first.samples, 100);
+    assert_near(first.update[0], -0.1, 1e-12);
+    assert_near(first.update[200], 0.1, 1e-12);
+    request.parameters = 299;
+    assert_int_equal(trainer->ops->train(trainer, &request, &second, &e), -EINVAL);
+    free(first.update);
+    free(second.update);
+    trainer->ops->free(trainer);
+    task_free(t);
+}
+
+static void a_task_names_its_trainer(void **state)
+{
+    struct task *t = open_task(&(struct task_request){.task = "magic", .shards = 1, .samples = 4});
+    struct trainer *trainer = NULL;
+    struct err e;
+    assert_int_equal(trainer_open(&trainer, "idle", t, &e), -EINVAL);
+    assert_string_equal(e.text, "task magic is for trainer qnn, not for idle");
+    assert_int_equal(trainer_open(&trainer, "qnn", t, &e), 0);
+    trainer->ops->free(trainer);
+    task_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +406,9 @@ int main(void)
         cmocka_unit_test(images_that_do_not_fit_are_named),
         cmocka_unit_test(a_black_image_is_a_state_too),
         cmocka_unit_test(evaluation_counts_signs_and_squares),
+        cmocka_unit_test(idle_learns_nothing_and_says_so),
+        cmocka_unit_test(idle_returns_the_same_update_every_round),
+        cmocka_unit_test(a_task_names_its_trainer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
