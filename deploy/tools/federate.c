@@ -80,6 +80,8 @@ static int open_clients(struct trial *t, uint64_t seed)
     request.seed = t->x->has_data_seed ? t->x->data_seed : seed;
     request.shards = t->x->clients;
     uint32_t parameters = 0;
+    if (t->x->clients == 0)
+        return err_set(t->e, -1, "a federation of no clients");
     for (uint32_t i = 0; i < t->x->clients; i++) {
         request.shard = i;
         int r = task_open(&t->tasks[i], &request, t->e);
