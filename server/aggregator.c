@@ -2,6 +2,7 @@
 #include "server/core.h"
 
 #include "common/util.h"
+#include "common/words.h"
 #include "server/draft.h"
 
 #include <errno.h>
@@ -108,7 +109,7 @@ static int check_params(const struct aggregator_config *c, struct err *e)
     int r = quantiser_check(&z, e);
     if (r < 0)
         return err_wrap(e, r, "a federation of %zu sites", c->sites);
-    if (quantiser_chunk_bytes(&z, 0) > FED_CHUNK_BYTES_MAX)
+    if (words_bytes(p->chunk_words, p->q) > FED_CHUNK_BYTES_MAX)
         return err_set(e, -EINVAL, "chunks of %u words of %u bits are larger than %zu bytes",
             p->chunk_words, p->q, FED_CHUNK_BYTES_MAX);
     return 0;
@@ -252,7 +253,7 @@ int session_violation(struct aggregator *a, struct session *session, uint64_t no
     va_start(args, format);
     vsnprintf(reason.text, sizeof(reason.text), format, args);
     va_end(args);
-    a->metrics.violations++;
+    a->counters.violations++;
     const char *who = session->role == ROLE_CLIENT ? site_name(a, session->site) : "operator";
     update_note(u, NOTE_WARNING, "%s: connection closed: %s", who, reason.text);
     int r = update_close(u, session->conn, "%s", reason.text);
@@ -266,7 +267,7 @@ static int on_opened(struct aggregator *a, const struct event *event, struct upd
     enum role role = event->opened.role;
     int site = role == ROLE_CLIENT ? site_find(a, event->opened.site) : 0;
     if (site < 0) {
-        a->metrics.strangers++;
+        a->counters.strangers++;
         update_note(u, NOTE_ALARM, "%s is not in the roster of federation %s: refused",
             reason_quote(event->opened.site).text, a->config.federation);
         return update_close(u, event->conn, "not in the roster of this federation");
@@ -309,8 +310,8 @@ static int on_frame(struct aggregator *a, const struct event *event, struct upda
     struct session *session = sessions_find(&a->sessions, event->conn);
     if (!session)
         return 0; /* closed by us, with frames still on the way */
-    a->metrics.frames_received++;
-    a->metrics.bytes_received += event->frame.len;
+    a->counters.frames_received++;
+    a->counters.bytes_received += event->frame.len;
     bool is_client = session->role == ROLE_CLIENT;
     if (is_client && event->frame.type != FED_CHUNK && !session_spend(session, event->now_ms))
         return session_violation(a, session, event->now_ms, u, "too many messages");
@@ -321,7 +322,7 @@ static int on_frame(struct aggregator *a, const struct event *event, struct upda
         return session_violation(a, session, event->now_ms, u, "%s", e.text);
     if (r == 0 && is_client && session->state == SESSION_OPEN)
         r = sessions_heard(
-            &a->sessions, session, site_name(a, session->site), event->now_ms, &a->metrics, u);
+            &a->sessions, session, site_name(a, session->site), event->now_ms, &a->counters, u);
     return r == 0 && message ? dispatch(a, session, event, message, u) : r;
 }
 
@@ -332,7 +333,7 @@ static int promote_held(struct aggregator *a, uint64_t now_ms, struct update *u)
 {
     for (;;) {
         struct session *session;
-        int r = sessions_promote(&a->sessions, now_ms, &a->metrics, &session, u);
+        int r = sessions_promote(&a->sessions, now_ms, &a->counters, &session, u);
         if (r < 0 || !session)
             return r;
         cleanup(blob_unrefp) struct blob *body = steal(&session->hello);

@@ -111,7 +111,7 @@ static int wait_for_key(
         return 0;
     update_note(u, NOTE_WARNING, "round %" PRIu64 ": waits for key: %s", r->number, r->cause.text);
     if (!r->has_waited_keys)
-        a->metrics.key_waits++;
+        a->counters.key_waits++;
     r->has_waited_keys = true;
     round_enter(a, PHASE_KEYS, now_ms, u);
     r->is_changed = false;

@@ -18,7 +18,7 @@
 #include "server/aggregator.h"
 #include "server/attempt.h"
 #include "server/levels.h"
-#include "server/metrics.h"
+#include "server/counters.h"
 #include "server/model.h"
 #include "server/published.h"
 #include "server/select.h"
@@ -111,7 +111,7 @@ struct aggregator {
     uint64_t attempt;           /* highest ever proposed or seen */
     uint8_t previous[SHA256_BYTES];
     const struct graph_policy *policy;
-    struct metrics metrics;
+    struct counters counters;
     struct reason fault; /* not empty: the store is full; only operators are served */
 };
 

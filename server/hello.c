@@ -184,7 +184,7 @@ int hello_message(struct aggregator *a, struct session *session, const struct ev
     if (r != 0)
         return r < 0 ? r : 0;
     r = sessions_hello(&a->sessions, session, hello->nonce.data, event->frame.body,
-        event->frame.len, event->now_ms, &a->metrics, u);
+        event->frame.len, event->now_ms, &a->counters, u);
     if (r == SESSIONS_E_HELD)
         update_note(u, NOTE_WARNING, "%s: another process of this site is connected; asking it",
             site_name(a, session->site));

@@ -20,7 +20,7 @@ struct said {
 
 static int drop_stale(struct aggregator *a)
 {
-    a->metrics.stale_frames++;
+    a->counters.stale_frames++;
     return 0;
 }
 
@@ -176,7 +176,7 @@ static int reject_current(struct aggregator *a, const struct said *s, uint32_t m
     reason_set(&reason, "%s rejected it (%s): %s", site_name(a, s->site), code_name(m->code),
         reason_quote(m->reason).text);
     if (m->code == FED_TAG) {
-        a->metrics.tags_wrong++;
+        a->counters.tags_wrong++;
         update_note(u, NOTE_ALARM, "attempt %" PRIu64 ": %s received a wrong tag: peer or relay",
             attempt->number, site_name(a, s->site));
     } else if (m->code != FED_STALE &&

@@ -55,11 +55,11 @@ static int add_chunk(struct aggregator *a, struct session *session, uint32_t mem
     switch (
         accumulator_add(&attempt->sum, member, chunk->index, chunk->data.data, chunk->data.len)) {
     case 0:
-        a->metrics.chunks_added++;
+        a->counters.chunks_added++;
         extend_deadline(a, now_ms);
         return 0;
     case ACCUMULATOR_E_DUPLICATE:
-        a->metrics.duplicate_chunks++;
+        a->counters.duplicate_chunks++;
         return 0;
     case ACCUMULATOR_E_FLOOD:
         return session_violation(a, session, now_ms, u, "chunks come again and again");
@@ -78,7 +78,7 @@ int release_chunk(struct aggregator *a, struct session *session, const struct ev
     const struct attempt *attempt = a->round.attempt;
     bool is_live = attempt && attempt->number == chunk->attempt;
     if (!is_live && chunk->attempt <= a->attempt) {
-        a->metrics.stale_frames++;
+        a->counters.stale_frames++;
         return session_spend(session, event->now_ms)
                    ? 0
                    : session_violation(a, session, event->now_ms, u, "too many stale chunks");
@@ -150,7 +150,7 @@ static void adopt(struct aggregator *a, double *weights)
     a->run.rounds_summed++;
     a->run.next_round = a->round.number + 1;
     a->run.is_round_durable = false;
-    a->metrics.rounds_summed++;
+    a->counters.rounds_summed++;
 }
 
 static int publish(struct aggregator *a, uint64_t now_ms, struct update *u)
@@ -182,7 +182,7 @@ int release_publish(struct aggregator *a, uint64_t now_ms, struct update *u)
     uint32_t wrong = quantiser_canaries_wrong(&attempt->z, attempt->sum.sum->data);
     if (wrong == 0 && attempt->z.parameters == a->model.parameters)
         return publish(a, now_ms, u);
-    a->metrics.canary_failures++;
+    a->counters.canary_failures++;
     struct reason reason;
     reason_set(&reason, "the sum does not decode: %u canary words are wrong", wrong);
     update_note(u, NOTE_ALARM, "round %" PRIu64 ": %s", a->round.number, reason.text);

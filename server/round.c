@@ -231,7 +231,7 @@ int round_abort(struct aggregator *a, uint32_t code, const struct reason *reason
     assert(round_is_committed(round));
     update_note(u, NOTE_WARNING, "round %" PRIu64 ": attempt %" PRIu64 " aborted: %s",
         round->number, round->attempt->number, reason->text);
-    a->metrics.attempts_aborted++;
+    a->counters.attempts_aborted++;
     int r = close_attempt(a, STORE_ABORTED, reason->text, now_ms);
     if (r == 0)
         r = tell_members_abort(a, code, reason->text, u);
@@ -265,7 +265,7 @@ int round_skip(struct aggregator *a, const struct reason *reason, uint64_t now_m
     if (round->attempt)
         skip.attempt = round->attempt->number;
     update_note(u, NOTE_WARNING, "round %" PRIu64 " skipped: %s", round->number, reason->text);
-    a->metrics.rounds_skipped++;
+    a->counters.rounds_skipped++;
     a->run.rounds_skipped++;
     int r = close_attempt(a, STORE_SKIPPED, reason->text, now_ms);
     if (r == 0)

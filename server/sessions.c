@@ -122,14 +122,14 @@ static void take_place(struct sessions *s, struct session *session)
 
 /* The older session goes, without counting as a departure of its site. */
 static int replace(struct sessions *s, struct session *old, struct session *session,
-    uint64_t now_ms, struct metrics *m, const char *why, struct update *u)
+    uint64_t now_ms, struct counters *counters, const char *why, struct update *u)
 {
     int r = update_close(u, old->conn, "%s", why);
     uint64_t left_ms = s->left_ms;
     sessions_remove(s, old, now_ms);
     s->left_ms = left_ms;
     take_place(s, session);
-    m->sessions_replaced++;
+    counters->sessions_replaced++;
     return r;
 }
 
@@ -162,7 +162,7 @@ static int hold(struct sessions *s, struct session *old, struct session *session
 }
 
 int sessions_hello(struct sessions *s, struct session *session, const uint8_t *nonce,
-    const uint8_t *body, size_t len, uint64_t now_ms, struct metrics *m, struct update *u)
+    const uint8_t *body, size_t len, uint64_t now_ms, struct counters *counters, struct update *u)
 {
     memcpy(session->nonce, nonce, FED_NONCE_BYTES);
     struct session *old = s->open[session->site];
@@ -172,7 +172,8 @@ int sessions_hello(struct sessions *s, struct session *session, const uint8_t *n
         return 0;
     }
     if (is_same_process(old, session))
-        return replace(s, old, session, now_ms, m, "the same process has connected again", u);
+        return replace(
+            s, old, session, now_ms, counters, "the same process has connected again", u);
     if (waiting && !is_same_process(waiting, session))
         return refuse(s, session, now_ms, "another process of this site is waiting already", u);
     if (waiting) {
@@ -184,20 +185,20 @@ int sessions_hello(struct sessions *s, struct session *session, const uint8_t *n
 }
 
 int sessions_heard(struct sessions *s, struct session *session, const char *site, uint64_t now_ms,
-    struct metrics *m, struct update *u)
+    struct counters *counters, struct update *u)
 {
     struct session *newcomer = s->held[session->site];
     if (!newcomer)
         return 0;
-    m->second_instances++;
+    counters->second_instances++;
     update_note(u, NOTE_ALARM,
         "%s: a second process claims this site while the first one answers; refused", site);
     int r = refuse(s, newcomer, now_ms, "another process of this site is connected", u);
     return r < 0 ? r : 0;
 }
 
-static int promote(struct sessions *s, struct session *session, uint64_t now_ms, struct metrics *m,
-    struct update *u)
+static int promote(struct sessions *s, struct session *session, uint64_t now_ms,
+    struct counters *counters, struct update *u)
 {
     struct session *old = s->open[session->site];
     s->held[session->site] = NULL;
@@ -206,11 +207,12 @@ static int promote(struct sessions *s, struct session *session, uint64_t now_ms,
         take_place(s, session);
         return 0;
     }
-    return replace(s, old, session, now_ms, m, "silent, and another process takes its place", u);
+    return replace(
+        s, old, session, now_ms, counters, "silent, and another process takes its place", u);
 }
 
-int sessions_promote(
-    struct sessions *s, uint64_t now_ms, struct metrics *m, struct session **out, struct update *u)
+int sessions_promote(struct sessions *s, uint64_t now_ms, struct counters *counters,
+    struct session **out, struct update *u)
 {
     *out = NULL;
     for (size_t i = 0; i < s->n; i++) {
@@ -221,7 +223,7 @@ int sessions_promote(
         if (!is_free && !is_due)
             continue;
         *out = session;
-        return promote(s, session, now_ms, m, u);
+        return promote(s, session, now_ms, counters, u);
     }
     return 0;
 }

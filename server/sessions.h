@@ -9,7 +9,7 @@
 #pragma once
 
 #include "proto/fed.h"
-#include "server/metrics.h"
+#include "server/counters.h"
 
 #define SESSIONS_PATIENCE_MS ((uint64_t)1000)
 #define SESSIONS_PER_SITE    4 /* connections of one site at a time */
@@ -66,14 +66,14 @@ void sessions_remove(struct sessions *s, struct session *session, uint64_t now_m
 
 /* A HELLO has come: 0 when the session speaks for its site from now on. */
 int sessions_hello(struct sessions *s, struct session *session, const uint8_t *nonce,
-    const uint8_t *body, size_t len, uint64_t now_ms, struct metrics *m,
+    const uint8_t *body, size_t len, uint64_t now_ms, struct counters *counters,
     struct update *u) must_check;
 /* The session said something: whoever wants to replace it is refused. */
 int sessions_heard(struct sessions *s, struct session *session, const char *site, uint64_t now_ms,
-    struct metrics *m, struct update *u) must_check;
+    struct counters *counters, struct update *u) must_check;
 /* A held session whose site has become free or silent, now open; its HELLO is still to be acted on. */
-int sessions_promote(struct sessions *s, uint64_t now_ms, struct metrics *m, struct session **out,
-    struct update *u) must_check;
+int sessions_promote(struct sessions *s, uint64_t now_ms, struct counters *counters,
+    struct session **out, struct update *u) must_check;
 /* Pings the quiet, closes the silent. */
 int sessions_tick(struct sessions *s, uint64_t now_ms, struct update *u) must_check;
 /* Takes one message off the budget; false when it is used up. */

@@ -150,11 +150,8 @@ char *status_json(const struct aggregator *a)
 
 char *status_metrics_json(const struct aggregator *a)
 {
-    json_t *all = json_object();
-    struct metrics_row row;
-    for (unsigned i = 0; (row = metrics_row(&a->metrics, i)).name; i++)
-        json_object_set_new(all, row.name, json_integer((json_int_t)row.value));
-    char *text = json_dumps(all, JSON_COMPACT);
+    json_t *all = metrics_json(counters_table, &a->counters);
+    char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     return text;
 }
