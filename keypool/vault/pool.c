@@ -44,6 +44,7 @@ int pool_send_cursors(struct vault *v, const struct ledger_peer *p, struct updat
     m.n_cursors = LEDGER_STREAMS;
     m.cursors = list.pointers;
     m.next_seq = p->next_seq;
+    p->session->told_ms = v->now_ms;
     return vault_carry(v, p, POOL_CURSORS, &m.base, u);
 }
 
@@ -206,6 +207,7 @@ static int on_sync(struct vault *v, struct ledger_peer *p, const Pool__Sync *m, 
     session_reset(p->session);
     p->session->is_synced = true;
     p->session->synced_ms = v->now_ms;
+    p->session->told_ms = v->now_ms;
     look_for_rollback(p, m, u);
     hear_cursors(v, p, m->cursors, m->n_cursors);
     const char *why = witness(p, m);
@@ -294,17 +296,26 @@ static int tick_stream(struct vault *v, struct ledger_stream *s, struct update *
     return r == 0 ? pool_send_cursors(v, s->peer, u) : r;
 }
 
+/* When the cursors are told again, in case that the peer never heard them. */
+static uint64_t repeat_ms(const struct ledger_peer *p)
+{
+    const struct session *s = p->session;
+    return s->link_up && s->is_synced && !s->is_broken ? s->told_ms + SESSION_REPEAT_MS : NEVER_MS;
+}
+
 int pool_tick(struct vault *v, struct ledger_peer *p, struct update *u)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < LEDGER_STREAMS; i++)
         r = tick_stream(v, &p->streams[i], u);
+    if (r == 0 && v->now_ms >= repeat_ms(p))
+        r = pool_send_cursors(v, p, u);
     return r == 0 ? blocks_tick(v, p, u) : r;
 }
 
 uint64_t pool_deadline_ms(const struct vault *v, const struct ledger_peer *p)
 {
-    uint64_t due = blocks_deadline_ms(v, p);
+    uint64_t due = MIN(blocks_deadline_ms(v, p), repeat_ms(p));
     for (size_t i = 0; i < LEDGER_STREAMS; i++) {
         uint64_t since = p->session->streams[i].ahead_since_ms;
         if (since != NEVER_MS)

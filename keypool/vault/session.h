@@ -7,6 +7,7 @@
 #include "keypool/vault/ledger.h"
 
 #define SESSION_AT_REST_MS ((uint64_t)30 * 1000) /* how long the peer's cursor may stay ahead */
+#define SESSION_REPEAT_MS  ((uint64_t)20 * 1000) /* cursors are told again: the last may be lost */
 #define SESSION_KEY_TAGS   ((uint64_t)1 << 20)   /* tags under one hash key */
 
 /* The deciding end knows of a block of the other end: its tag has come, or only its id. */
@@ -42,8 +43,9 @@ struct session {
     bool has_asked; /* a SYNC was sent because a decision was missing */
     bool is_broken; /* the ends contradict each other: only pairing again helps */
     uint64_t synced_ms;
-    uint64_t tx_seq; /* of the next tag; a multiple of SESSION_KEY_TAGS brings a new key */
-    uint64_t rx_seq; /* expected */
+    uint64_t told_ms; /* the cursors were told last */
+    uint64_t tx_seq;  /* of the next tag; a multiple of SESSION_KEY_TAGS brings a new key */
+    uint64_t rx_seq;  /* expected */
     bool has_rx_key;
     struct session_stream streams[LEDGER_STREAMS];
     struct claim claims[LEDGER_STAGED_MAX];
