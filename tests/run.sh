@@ -61,7 +61,8 @@ meson_suite() {
         ([.[] | select(.result == "OK" or .result == "EXPECTEDFAIL")] | length),
         ([.[] | select(.result | IN("OK", "EXPECTEDFAIL", "SKIP") | not)] | length),
         ([.[] | select(.result == "SKIP")] | length)] | @tsv' "$results")
-    [ "$status" -eq 0 ] || [ "${f:-0}" -gt 0 ] || f=1 # meson itself failed, or no test fitted
+    # Nothing failed, but meson itself did, or no test was there.
+    [ "${f:-0}" -gt 0 ] || { [ "$status" -eq 0 ] && [ "${p:-0}" -gt 0 ]; } || f=1
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
