@@ -8,69 +8,13 @@
  */
 #include "common/util.h"
 #include "keypool/vault/core.h"
+#include "keypool/vault/tag.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
 #define AUTH_STOCK   ((uint64_t)4096) /* to which a confirmed block fills each direction first */
 #define RETAINED_MAX 256              /* decisions that the peer has not acknowledged */
-#define FRESH_BYTES  (2 * (uint64_t)GF128_BYTES) /* of a tag that brings its own hash key */
-
-/* ---- tags ------------------------------------------------------------------------------------ */
-
-/* The place of a tag in its stream. */
-struct tag_place {
-    uint64_t seq;
-    uint64_t offset;
-    uint64_t len; /* FRESH_BYTES with a hash key, else the pad's */
-};
-
-static struct tag_place place_tag(uint64_t seq, uint64_t offset)
-{
-    bool is_fresh = seq % SESSION_KEY_TAGS == 0;
-    return (struct tag_place){seq, offset, is_fresh ? FRESH_BYTES : GF128_BYTES};
-}
-
-/* Adds the block's bytes: `key` if they are at hand, else from the disk. */
-static int hash_bytes(struct vault *v, const struct ledger_peer *p, const struct ledger_block *b,
-    const uint8_t *key, struct gf128 *h)
-{
-    int r = 0;
-    gf128_begin(h, b->len);
-    if (key) {
-        gf128_update(h, key, b->len);
-        return 0;
-    }
-    for (uint64_t at = 0; r == 0 && at < b->len;) {
-        size_t n = (size_t)MIN(b->len - at, (uint64_t)v->window.len);
-        r = keystore_read_block(&v->store, p, b, at, v->window.data, n);
-        if (r == 0)
-            gf128_update(h, v->window.data, n);
-        at += n;
-    }
-    secret_wipe(v->window.data, v->window.len);
-    return r;
-}
-
-/* SEAL_E_BROKEN if the block was altered on the disk. */
-static int make_tag(struct vault *v, const struct ledger_stream *auth, uint64_t seq,
-    const struct ledger_block *b, const uint8_t *key, const uint8_t *hash_key, const uint8_t *pad,
-    uint8_t tag[GF128_BYTES])
-{
-    struct gf128 h;
-    gf128_init(&h, hash_key);
-    gf128_part(&h, auth->id, VAULT_STREAM_BYTES);
-    gf128_u64(&h, seq);
-    gf128_part(&h, b->id, ENTRY_ID_BYTES);
-    int r = hash_bytes(v, auth->peer, b, key, &h);
-    gf128_tag(&h, pad, tag); /* wipes */
-    return r;
-}
-
-static struct entry burn_tag(const struct ledger_stream *s, const struct tag_place *at)
-{
-    return keystore_burn(s, BURN_TAG, at->offset, at->offset + at->len);
-}
 
 /* ---- what the peer is told ------------------------------------------------------------------- */
 
@@ -136,7 +80,7 @@ static int send_ingested(
 static bool is_auth_empty(const struct ledger_peer *p)
 {
     const struct ledger_stream *tags = &p->streams[p->decides ? VAULT_AUTH_RX : VAULT_AUTH_TX];
-    return ledger_available(tags) < FRESH_BYTES;
+    return ledger_available(tags) < TAG_FRESH_BYTES;
 }
 
 uint64_t blocks_room(const struct vault *v, const struct ledger_peer *p)
@@ -211,8 +155,8 @@ static int check_claim(struct vault *v, const struct ledger_peer *p, size_t inde
     const struct claim *c = &p->session->claims[index];
     const struct session_keys *keys = session_keys(p->session);
     uint8_t tag[GF128_BYTES];
-    int r = make_tag(v, &p->streams[VAULT_AUTH_RX], c->tag_seq, b, key, keys->claims[index].key,
-        keys->claims[index].pad, tag);
+    const struct tag_keys pair = {keys->claims[index].key, keys->claims[index].pad};
+    int r = tag_make(v, &p->streams[VAULT_AUTH_RX], c->tag_seq, b, key, &pair, tag);
     if (r < 0)
         return r;
     bool is_same = r == 0 && c->len == b->len && secret_equal(tag, c->tag, GF128_BYTES);
@@ -231,12 +175,12 @@ static int check_claim(struct vault *v, const struct ledger_peer *p, size_t inde
 static bool can_tag(const struct ledger_peer *p, struct tag_place *at)
 {
     const struct ledger_stream *tx = &p->streams[VAULT_AUTH_TX];
-    *at = place_tag(p->session->tx_seq, tx->cursor);
+    *at = tag_place(p->session->tx_seq, tx->cursor);
     return p->session->is_synced && p->session->link_up && !p->session->is_broken &&
            ledger_available(tx) >= at->len;
 }
 
-/* The pad at `at` is burnt: makes the tag and sends it. `key` as in hash_bytes. */
+/* The pad at `at` is burnt: makes the tag and sends it. `key` as in tag_make. */
 static int tell(struct vault *v, struct ledger_peer *p, const struct ledger_block *b,
     const struct tag_place *at, const uint8_t *key, struct update *u)
 {
@@ -245,11 +189,12 @@ static int tell(struct vault *v, struct ledger_peer *p, const struct ledger_bloc
     const uint8_t *bytes = pads_at(p->pads, VAULT_AUTH_TX, at->offset, at->len);
     if (!bytes)
         return 0; /* were lost on the disk, and reported then */
-    if (at->len == FRESH_BYTES)
+    if (at->len == TAG_FRESH_BYTES)
         memcpy(keys->tx, bytes, GF128_BYTES);
     p->session->tx_seq = at->seq + 1;
     uint8_t tag[GF128_BYTES];
-    int r = make_tag(v, tx, at->seq, b, key, keys->tx, bytes + at->len - GF128_BYTES, tag);
+    const struct tag_keys pair = {keys->tx, bytes + at->len - GF128_BYTES};
+    int r = tag_make(v, tx, at->seq, b, key, &pair, tag);
     if (r == 0)
         r = send_staged(v, p, b, at, tag, u);
     else if (r > 0)
@@ -308,7 +253,7 @@ static int stage_and_tell(
     struct entry entries[2] = {staged_entry(p, m)};
     bool tells = can_tag(p, &at);
     if (tells)
-        entries[1] = burn_tag(&p->streams[VAULT_AUTH_TX], &at);
+        entries[1] = tag_burn(&p->streams[VAULT_AUTH_TX], &at);
     int r = keystore_commit(&v->store, entries, tells ? 2 : 1);
     if (r == 0)
         r = send_ingested(conn, m, 0, NULL, u);
@@ -362,7 +307,7 @@ int blocks_announce(struct vault *v, struct ledger_peer *p, struct update *u)
     struct tag_place at;
     p->session->has_announced = true;
     for (size_t i = 0; i < p->n_staged && can_tag(p, &at); i++) {
-        const struct entry burn = burn_tag(&p->streams[VAULT_AUTH_TX], &at);
+        const struct entry burn = tag_burn(&p->streams[VAULT_AUTH_TX], &at);
         int r = keystore_commit(&v->store, &burn, 1);
         if (r == 0)
             r = tell(v, p, p->staged[i], &at, NULL, u);
@@ -443,7 +388,7 @@ static bool is_place_ours(const struct ledger_peer *p, const struct tag_place *a
     const struct session *session = p->session;
     bool is_of_key = session->has_rx_key && at->seq >= session->rx_seq &&
                      at->seq / SESSION_KEY_TAGS == (session->rx_seq - 1) / SESSION_KEY_TAGS;
-    return (is_of_key || at->len == FRESH_BYTES) && at->offset >= rx->cursor &&
+    return (is_of_key || at->len == TAG_FRESH_BYTES) && at->offset >= rx->cursor &&
            at->offset <= rx->end && at->len <= rx->end - at->offset;
 }
 
@@ -454,7 +399,7 @@ static const uint8_t *follow_tag(struct ledger_peer *p, const struct tag_place *
     const uint8_t *bytes = pads_at(p->pads, VAULT_AUTH_RX, at->offset, at->len);
     if (!bytes)
         return NULL;
-    if (at->len == FRESH_BYTES)
+    if (at->len == TAG_FRESH_BYTES)
         memcpy(session_keys(p->session)->rx, bytes, GF128_BYTES);
     p->session->has_rx_key = true;
     p->session->rx_seq = at->seq + 1;
@@ -486,7 +431,7 @@ static int note_claim(
 int blocks_on_staged(
     struct vault *v, struct ledger_peer *p, const Pool__Staged *m, struct update *u)
 {
-    const struct tag_place at = place_tag(m->tag_seq, m->pad_offset);
+    const struct tag_place at = tag_place(m->tag_seq, m->pad_offset);
     struct ledger_stream *rx = &p->streams[VAULT_AUTH_RX];
     bool is_form = p->decides && m->block.len == ENTRY_ID_BYTES && m->tag.len == GF128_BYTES;
     if (!is_form || !is_place_ours(p, &at)) {
@@ -498,7 +443,7 @@ int blocks_on_staged(
     size_t n = 0;
     if (at.offset > rx->cursor)
         entries[n++] = keystore_burn(rx, BURN_SKIP, rx->cursor, at.offset);
-    entries[n++] = burn_tag(rx, &at);
+    entries[n++] = tag_burn(rx, &at);
     ledger_hear(rx, at.offset + at.len);
     vault_touch(v);
     int staged = ledger_find_staged(p, m->block.data);
