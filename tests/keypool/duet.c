@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/keypool/duet.h"
 
+#include "tests/keypool/duet_disk.h"
+
 #include "common/util.h"
 #include "proto/arena.h"
 #include "proto/ctl.h"
@@ -37,7 +39,8 @@ struct block {
 
 struct end {
     struct disk_sim *disk;
-    uint64_t cut_at; /* operation, counted from the beginning; 0: none */
+    struct duet_disk outside; /* the disk as the pool sees it */
+    uint64_t cut_at;          /* operation, counted from the beginning; 0: none */
     struct vault *vault;
     uint64_t witness;
     uint32_t kme, client; /* connections */
@@ -78,6 +81,7 @@ struct duet {
     uint64_t attempt;
     bool link;
     bool is_distrusted;
+    duet_gate gate; /* NULL: none */
     uint64_t cuts;
     struct block *blocks;
     size_t n_blocks;
@@ -335,6 +339,31 @@ static void go_down(struct duet *d, enum duet_end end)
     inbox_clear(&d->ends[!end]);
 }
 
+static void enter(const struct duet *d, bool inside)
+{
+    if (d->gate)
+        d->gate(inside);
+}
+
+static void leave(void *arg, bool left)
+{
+    enter(arg, !left);
+}
+
+void duet_set_gate(struct duet *d, duet_gate gate)
+{
+    d->gate = gate;
+}
+
+/* What ended a pool was what the test has arranged. */
+static void check_failure(const struct duet *d, const struct end *e, int r)
+{
+    if (r == -ENOMEM)
+        assert_true(d->gate != NULL);
+    else
+        assert_true(r == -EIO && disk_sim_is_cut(e->disk));
+}
+
 /* Feeds one event; an end whose disk fails goes down. */
 static void feed(struct duet *d, enum duet_end end, struct event event)
 {
@@ -343,10 +372,11 @@ static void feed(struct duet *d, enum duet_end end, struct event event)
     if (!e->vault)
         return;
     event.now_ms = d->now_ms;
+    enter(d, true);
     int r = vault_step(e->vault, &event, &u);
+    enter(d, false);
     if (r < 0) {
-        assert_int_equal(r, -EIO);
-        assert_true(disk_sim_is_cut(e->disk));
+        check_failure(d, e, r);
         d->cuts++;
         go_down(d, end);
     } else {
@@ -501,7 +531,9 @@ int duet_start(struct duet *d, enum duet_end end, const struct duet_start *how, 
     rnd_bytes(&d->rnd, config.entropy, sizeof(config.entropy));
     if (how->rolled_back || how->adopt)
         memset(e->burnt, 0, sizeof(e->burnt));
-    int r = vault_new(&e->vault, &config, disk_sim_disk(e->disk), d->now_ms, err);
+    enter(d, true);
+    int r = vault_new(&e->vault, &config, &e->outside.base, d->now_ms, err);
+    enter(d, false);
     if (r != 0) {
         e->vault = NULL;
         return r;
@@ -539,7 +571,8 @@ static void start_again(struct duet *d, enum duet_end end)
     struct err err = {{0}};
     const struct duet_start how = {0};
     int r = duet_start(d, end, &how, &err);
-    for (int tries = 0; r == -EIO && disk_sim_is_cut(d->ends[end].disk) && tries < 1000; tries++) {
+    for (int tries = 0; (r == -EIO || r == -ENOMEM) && tries < 1000; tries++) {
+        check_failure(d, &d->ends[end], r);
         d->cuts++;
         disk_sim_crash(d->ends[end].disk); /* cut again while starting */
         r = duet_start(d, end, &how, &err);
@@ -591,8 +624,10 @@ int duet_pair(struct duet *d, enum duet_end end, uint8_t number)
     if (d->ends[end].handed > 0) /* costs a megabyte */
         memset(d->ends[end].offsets, 0, WINDOW * sizeof(uint64_t));
     d->ends[end].handed = 0;
+    enter(d, true);
     int r = vault_pair(d->ends[end].vault, &pairing, &err);
-    if (r == -EIO) {
+    enter(d, false);
+    if (r == -EIO || r == -ENOMEM) {
         d->cuts++;
         go_down(d, end);
     }
@@ -611,6 +646,7 @@ struct duet *duet_new_strangers(uint64_t seed)
     for (enum duet_end end = ALICE; end <= BOB; end++) {
         struct end *e = &d->ends[end];
         e->disk = disk_sim_new(rnd_u64(&d->rnd));
+        duet_disk_init(&e->outside, disk_sim_disk(e->disk), leave, d);
         e->offsets = calloc(WINDOW, sizeof(*e->offsets));
         e->bytes = calloc(WINDOW, 1);
         assert_true(e->offsets && e->bytes);

@@ -60,6 +60,11 @@ void duet_cut_at(struct duet *d, enum duet_end end, uint64_t n);
 /* Cuts that have happened, at both ends. */
 uint64_t duet_cuts(const struct duet *d);
 
+/* Called with true before a pool's code runs and with false after it. An end whose code then returns
+ * -ENOMEM goes down, like one whose disk fails. */
+typedef void (*duet_gate)(bool inside);
+void duet_set_gate(struct duet *d, duet_gate gate);
+
 /* ---- messages between the pools ---- */
 /* Called for each before it is delivered: may change it, or return false to lose it. */
 typedef bool (*duet_tamper)(void *arg, enum duet_end from, uint8_t *data, size_t *len);
