@@ -3,14 +3,16 @@
 # Installs what the tests need, builds, runs every test that gates a change and ends with
 # "N passed, N failed, N skipped". Under ten minutes on two cores.
 #
-#   tests/run.sh [--fast]     --fast: without sanitizers, valgrind, lint and end-to-end tests
+#   tests/run.sh [--fast | --all]     --fast: without sanitizers and end-to-end tests
+#                                     --all: clang-tidy and valgrind, too
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=deploy/packages.sh
 . deploy/packages.sh
 
-fast=false
+fast=false all=false
 [ "${1:-}" = --fast ] && fast=true
+[ "${1:-}" = --all ] && all=true
 
 passed=0 failed=0 skipped=0
 started=$SECONDS
@@ -90,6 +92,8 @@ if ! $fast; then
     else
         failed=$((failed + 1))
     fi
+fi
+if $all; then
     stage "clang-tidy" tests/lint/tidy.sh build/sanitize
     stage "valgrind" tests/lint/valgrind.sh build/check
 fi
