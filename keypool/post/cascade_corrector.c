@@ -136,7 +136,10 @@ static int flip_bit(struct cascade_corrector *c, uint32_t position)
 {
     if (position >= c->frame.plan.n)
         return CASCADE_E_PROTOCOL;
-    c->flips++;
+    /* Each flip of an honest conversation mends an error. Answers that contradict each other can make
+     * the two passes undo one another's flips for ever, without a question between them. */
+    if (++c->flips > c->frame.plan.n)
+        return CASCADE_E_PROTOCOL;
     cascade_flip(&c->frame, position);
     int r = 0;
     for (unsigned pass = 0; pass < c->passes && r == 0; pass++)

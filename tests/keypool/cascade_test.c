@@ -220,6 +220,31 @@ static void lying_answers_end(void **state)
     }
 }
 
+/* One wrong bit in one answer: the two passes may contradict each other from then on. */
+static void one_wrong_answer_ends_too(void **state)
+{
+    for (unsigned wrong = 0; wrong < 64; wrong++) {
+        struct pair p;
+        struct buf question = {0};
+        struct buf answer = {0};
+        pair_init(&p, 512, 0.01, 0.01, (uint8_t)wrong);
+        int r = 0;
+        for (unsigned trip = 0; r == 0; trip++) {
+            assert_true(trip < 2000);
+            question.len = 0;
+            r = cascade_corrector_step(p.b, answer.data, answer.len, &question);
+            answer.len = 0;
+            if (r == 0)
+                r = cascade_reference_answer(p.a, question.data, question.len, &answer);
+            if (r == 0 && trip == wrong % 8)
+                answer.data[0] ^= (uint8_t)(1 << wrong / 8);
+        }
+        buf_deinit(&question);
+        buf_deinit(&answer);
+        pair_deinit(&p);
+    }
+}
+
 static void plans_out_of_bounds_are_refused(void **state)
 {
     uint8_t bits[16] = {0};
@@ -252,6 +277,7 @@ int main(void)
         cmocka_unit_test(an_insatiable_peer_learns_at_most_the_frame_in_parities),
         cmocka_unit_test(answers_of_the_wrong_length_are_refused),
         cmocka_unit_test(lying_answers_end),
+        cmocka_unit_test(one_wrong_answer_ends_too),
         cmocka_unit_test(plans_out_of_bounds_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
