@@ -9,6 +9,7 @@
 #include "proto/ctl.h"
 #include "proto/fed.h"
 #include "proto/kme.h"
+#include "proto/post.h"
 #include "proto/vault.h"
 
 #include "tests/fuzz/fuzz.h"

@@ -6,6 +6,7 @@
 #include "proto/fed.h"
 #include "proto/fed.pb-c.h"
 #include "proto/kme.h"
+#include "proto/post.h"
 #include "proto/vault.h"
 #include "proto/vault.pb-c.h"
 #include "proto/view.pb-c.h"
@@ -235,7 +236,7 @@ static void the_arena_keeps_several_messages_until_reset(void **state)
 static void every_message_of_every_exchange_can_be_decoded(void **state)
 {
     const struct exchange *all[] = {&fed_exchange, &vault_exchange, &pool_exchange, &kme_exchange,
-        &qkd_exchange, &ctl_exchange};
+        &qkd_exchange, &post_exchange, &ctl_exchange};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         for (size_t k = 0; k < all[i]->n; k++) {
             const struct exchange_rule *rule = &all[i]->rules[k];
