@@ -10,7 +10,8 @@
 #define CALLED (1 << LINK_RESPONDER)
 #define BOTH   (CALLER | CALLED)
 
-#define SMALL ((size_t)256)
+#define SMALL  ((size_t)256)
+#define EVENTS (SMALL + QKD_GAPS_MAX + 3 * (size_t)QKD_EVENTS_MAX / 8)
 
 static const struct exchange_rule kme_rules[] = {
     {KME_HELLO, BOTH, SMALL, &kme__hello__descriptor},
@@ -34,6 +35,12 @@ static const struct exchange_rule qkd_rules[] = {
     {QKD_WELCOME, CALLED, EXCHANGE_HELLO_MAX, &qkd__welcome__descriptor},
     {QKD_GRANT, CALLER, SMALL, &qkd__grant__descriptor},
     {QKD_RATE_BLOCK, CALLED, SMALL + VAULT_BLOCK_MAX, &qkd__rate_block__descriptor},
+    {QKD_BLOCK, CALLED, SMALL, &qkd__block__descriptor},
+    {QKD_EVENTS, CALLED, EVENTS, &qkd__events__descriptor},
+    {QKD_BLOCK_END, CALLED, SMALL, &qkd__block_end__descriptor},
+    {QKD_GOT, CALLER, SMALL, &qkd__got__descriptor},
+    {QKD_STOP, CALLER, SMALL + QKD_REASON_MAX, &qkd__stop__descriptor},
+    {QKD_BLOCK_OFF, CALLED, SMALL + QKD_REASON_MAX, &qkd__block_off__descriptor},
 };
 
 const struct exchange qkd_exchange = {

@@ -322,7 +322,9 @@ static int hear_user(
         return r;
     if (event->frame.type == QKD_HELLO)
         return hear_hello(s, user, (const Qkd__Hello *)message, u);
-    return hear_grant(s, user, (const Qkd__Grant *)message, u);
+    if (event->frame.type == QKD_GRANT)
+        return hear_grant(s, user, (const Qkd__Grant *)message, u);
+    return 0; /* of a raw block: there is none at level rate */
 }
 
 /* ---- events ------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "proto/fed.pb-c.h"
 #include "proto/kme.h"
 #include "proto/post.h"
+#include "proto/qkd.pb-c.h"
 #include "proto/vault.h"
 #include "proto/vault.pb-c.h"
 #include "proto/view.pb-c.h"
@@ -86,6 +87,41 @@ static void a_vector_decoded_in_place_lies_in_the_frame(void **state)
         0);
     assert_ptr_equal(chunk->data.data, body + 4);
     assert_int_equal(chunk->data.len, 4);
+}
+
+static const struct exchange_rule *rule_of(const struct exchange *x, uint16_t type)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->rules[i].type == type)
+            return &x->rules[i];
+    fail();
+    return NULL;
+}
+
+static void the_longest_announcement_of_eve_fits_into_its_frame(void **state)
+{
+    static uint8_t gaps[QKD_GAPS_MAX], set[QKD_EVENTS_MAX / 8];
+    const struct exchange_rule *rule = rule_of(&qkd_exchange, QKD_EVENTS);
+    char name[SITE_NAME_MAX + 1] = {0};
+    Qkd__Events m = QKD__EVENTS__INIT, *got;
+    memset(name, 'x', SITE_NAME_MAX);
+    m.peer = name;
+    m.block = (ProtobufCBinaryData){16, set};
+    m.from = UINT64_MAX;
+    m.count = QKD_EVENTS_MAX;
+    m.gaps = (ProtobufCBinaryData){sizeof(gaps), gaps};
+    m.detectors = m.bases = m.bits = (ProtobufCBinaryData){sizeof(set), set};
+    struct blob *body = codec_pack(&m.base);
+    assert_non_null(body);
+    assert_true(body->len <= rule->max_bytes);
+    assert_true(rule->max_bytes <= 256 * 1024);
+    assert_int_equal(codec_unpack_in_place(rule->descriptor, body->data, body->len, *state,
+                         (ProtobufCMessage **)&got),
+        0);
+    assert_int_equal(got->count, QKD_EVENTS_MAX);
+    assert_int_equal(got->gaps.len, QKD_GAPS_MAX);
+    assert_int_equal(got->bits.len, QKD_EVENTS_MAX / 8);
+    blob_unref(body);
 }
 
 static void an_empty_frame_is_a_message_of_defaults(void **state)
@@ -305,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_message_comes_back_as_it_was_packed),
         TEST(a_vector_decoded_in_place_lies_in_the_frame),
+        TEST(the_longest_announcement_of_eve_fits_into_its_frame),
         TEST(an_empty_frame_is_a_message_of_defaults),
         TEST(unknown_fields_are_refused_at_every_depth),
         TEST(each_of_these_frames_is_malformed),
