@@ -48,15 +48,23 @@ done
 [ -z "$json" ] || json=$(realpath -m "$json")
 [ -z "$data" ] || data=$(realpath "$data")
 
-need_packages $QFL_BUILD_PACKAGES $QFL_DEMO_PACKAGES
-started=$(date +%s)
-build=${QFL_BUILD:-$here/build/demo}
-if [ -z "${QFL_BUILD:-}" ]; then
+# On a terminal ninja tells its own progress; elsewhere only what went wrong is shown.
+build_programs() {
     echo "building with test_hooks (for the comparison of the sums; packages are built without)"
-    [ -d "$build/meson-private" ] || meson setup "$build" -Dtest_hooks=true --buildtype=release >/dev/null
-    ninja -C "$build" >"$build/demo-build.log" 2>&1 || { tail -n 40 "$build/demo-build.log" && exit 70; }
-fi
+    [ -d "$build/meson-private" ] ||
+        meson setup "$build" -Dtest_hooks=true -Dtests=false --buildtype=release >/dev/null
+    if [ -t 1 ]; then
+        ninja -C "$build" || exit 70
+    else
+        ninja -C "$build" >"$build/demo-build.log" 2>&1 || { tail -n 40 "$build/demo-build.log" >&2 && exit 70; }
+    fi
+}
 
+need_packages $QFL_BUILD_PACKAGES $QFL_DEMO_PACKAGES
+build=${QFL_BUILD:-$here/build/demo}
+[ -n "${QFL_BUILD:-}" ] || build_programs
+
+started=$(date +%s)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/qfl-demo.XXXXXX")
 federation_init "$dir" "$build"
 leave() {

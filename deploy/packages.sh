@@ -2,9 +2,9 @@
 # Debian packages, installed only if missing. Sourced by demo.sh and tests/run.sh.
 
 QFL_BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libprotobuf-c-dev
-    protobuf-c-compiler libssl-dev libyaml-dev libsqlite3-dev libjansson-dev libcmocka-dev zlib1g-dev"
+    protobuf-c-compiler libssl-dev libyaml-dev libsqlite3-dev libjansson-dev zlib1g-dev"
 QFL_DEMO_PACKAGES="jq openssl"
-QFL_TEST_PACKAGES="jq openssl clang libclang-rt-14-dev clang-format clang-tidy valgrind strace
+QFL_TEST_PACKAGES="libcmocka-dev jq openssl clang libclang-rt-14-dev clang-format clang-tidy valgrind strace
     python3-numpy iproute2 procps"
 
 # need_packages NAME...: installs those that dpkg does not know as installed.

@@ -84,6 +84,7 @@ $fast && but_slow=(--no-suite e2e)
 meson_suite "unit, simulation, end to end" build/check "${but_slow[@]}"
 
 if ! $fast; then
+    stage "the demo, with a build of its own" deploy/demo.sh --clients 3 --rounds 3
     stage "format" tests/lint/format.sh
     say "build with sanitizers"
     if CC=clang setup build/sanitize -Db_sanitize=address,undefined -Db_lundef=false \
