@@ -30,6 +30,8 @@ static const struct exchange_rule rules[] = {
     {VAULT_CARRY, BOTH, SMALL + CARRIED, &vault__carry__descriptor},
     {VAULT_LINK_STATE, CONSUMER, SMALL, &vault__link_state__descriptor},
     {VAULT_ROOM, VAULT, SMALL, &vault__room__descriptor},
+    {VAULT_DRAW, CONSUMER, SMALL, &vault__draw__descriptor},
+    {VAULT_DRAWN, VAULT, SAID, &vault__drawn__descriptor},
 };
 
 const struct exchange vault_exchange = {

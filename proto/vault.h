@@ -8,6 +8,7 @@
 #define VAULT_TAKE_MAX   ((uint32_t)64 * 1024)      /* bytes of one PAD */
 #define VAULT_BLOCK_MAX  ((size_t)64 * 1024 * 1024) /* bytes of one key block */
 #define VAULT_RANGES_MAX 1024
+#define VAULT_DRAW_MAX   64 /* bytes of pads drawn at once */
 
 enum vault_type {
     VAULT_HELLO = 16,
@@ -25,6 +26,8 @@ enum vault_type {
     VAULT_CARRY,
     VAULT_LINK_STATE,
     VAULT_ROOM,
+    VAULT_DRAW,
+    VAULT_DRAWN,
 };
 
 enum vault_code {

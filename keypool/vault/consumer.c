@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames of clients and of the KME. */
 #include "common/util.h"
+#include "keypool/vault/condition.h"
 #include "keypool/vault/core.h"
+#include "keypool/vault/draw.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -245,12 +247,34 @@ static int on_link_state(struct vault *v, const Vault__LinkState *m, struct upda
     return r == 0 && m->up ? add_up(v, m->peer) : r;
 }
 
-static int send_room(struct vault *v, struct ledger_peer *p, uint64_t room, struct update *u)
+static struct session_room room_of(const struct vault *v, const struct ledger_peer *p)
+{
+    return (struct session_room){.bytes = blocks_room(v, p),
+        .auth_tx = ledger_available(&p->streams[VAULT_AUTH_TX]),
+        .auth_rx = ledger_available(&p->streams[VAULT_AUTH_RX]),
+        .is_low = condition_is_low(p),
+        .in_step = condition_is_in_step(p)};
+}
+
+static bool is_told(const struct session *s, const struct session_room *room)
+{
+    const struct session_room *told = &s->room_told;
+    return s->is_room_told && told->bytes == room->bytes && told->auth_tx == room->auth_tx &&
+           told->auth_rx == room->auth_rx && told->is_low == room->is_low &&
+           told->in_step == room->in_step;
+}
+
+static int send_room(
+    struct vault *v, struct ledger_peer *p, const struct session_room *room, struct update *u)
 {
     Vault__Room m = VAULT__ROOM__INIT;
     m.peer = p->site;
-    m.bytes = room;
-    p->session->room_told = room;
+    m.bytes = room->bytes;
+    m.auth_tx = room->auth_tx;
+    m.auth_rx = room->auth_rx;
+    m.low = room->is_low;
+    m.in_step = room->in_step;
+    p->session->room_told = *room;
     p->session->is_room_told = true;
     return link_send(u, v->kme, VAULT_ROOM, &m.base);
 }
@@ -259,10 +283,8 @@ int consumer_send_rooms(struct vault *v, struct update *u)
 {
     for (size_t i = 0; v->kme && i < v->store.ledger.n; i++) {
         struct ledger_peer *p = v->store.ledger.peers[i];
-        uint64_t room = blocks_room(v, p);
-        if (p->session->is_room_told && p->session->room_told == room)
-            continue;
-        int r = send_room(v, p, room, u);
+        const struct session_room room = room_of(v, p);
+        int r = is_told(p->session, &room) ? 0 : send_room(v, p, &room, u);
         if (r < 0)
             return r;
     }
@@ -281,6 +303,8 @@ static int dispatch_kme(
         return on_carry(v, (const Vault__Carry *)m, u);
     case VAULT_LINK_STATE:
         return on_link_state(v, (const Vault__LinkState *)m, u);
+    case VAULT_DRAW:
+        return draw_pads(v, c->conn, (const Vault__Draw *)m, u);
     default:
         return CONSUMER_E_CLOSE;
     }

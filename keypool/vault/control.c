@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What qflctl asks of the key pool: status, keys, audit, adopt, pair, metrics. Amounts in bits. */
 #include "common/util.h"
+#include "keypool/vault/condition.h"
 #include "keypool/vault/core.h"
 #include "keypool/vault/hex.h"
 #include "proto/ctl.pb-c.h"
@@ -8,9 +9,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <sysexits.h>
-
-#define LOW_AUTH_BYTES ((uint64_t)1024)
-#define NO_AUTH_BYTES  ((uint64_t)32) /* not enough for a tag with its hash key */
 
 static json_t *bits(uint64_t bytes)
 {
@@ -30,40 +28,6 @@ static json_t *hex(const uint8_t *id)
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
-
-static uint64_t least_auth(const struct ledger_peer *p)
-{
-    return MIN(
-        ledger_available(&p->streams[VAULT_AUTH_TX]), ledger_available(&p->streams[VAULT_AUTH_RX]));
-}
-
-static bool is_in_step(const struct ledger_peer *p)
-{
-    for (size_t i = 0; i < LEDGER_STREAMS; i++)
-        if (!p->session->streams[i].in_step)
-            return false;
-    return true;
-}
-
-/* Less than two more ranges of the last length. */
-static bool is_low(const struct ledger_peer *p)
-{
-    uint64_t available = ledger_available(&p->streams[VAULT_MASK]);
-    return available == 0 || available / 2 < p->session->streams[VAULT_MASK].last_range;
-}
-
-static const char *state_of(const struct ledger_peer *p)
-{
-    if (least_auth(p) < NO_AUTH_BYTES)
-        return "AUTH EMPTY";
-    if (!p->session->link_up)
-        return "DOWN";
-    if (!is_in_step(p))
-        return "OUT OF STEP";
-    if (least_auth(p) < LOW_AUTH_BYTES)
-        return "LOW AUTH";
-    return is_low(p) ? "LOW" : "UP";
-}
 
 static void put_account(json_t *to, const struct ledger_stream *s)
 {
@@ -95,7 +59,7 @@ static json_t *peer_json(const struct vault *v, const struct ledger_peer *p)
     const struct ledger_stream *mask = &p->streams[VAULT_MASK];
     json_t *o = json_object();
     json_object_set_new(o, "peer", json_string(p->site));
-    json_object_set_new(o, "state", json_string(state_of(p)));
+    json_object_set_new(o, "state", json_string(condition_name(p)));
     json_object_set_new(o, "source", json_string(mask->source));
     json_object_set_new(o, "simulated", json_boolean(mask->simulated));
     put_account(o, mask);
@@ -128,8 +92,8 @@ static json_t *status_json(const struct vault *v)
     json_t *o = json_object();
     json_t *pairs = json_object();
     for (size_t i = 0; i < v->store.ledger.n; i++)
-        json_object_set_new(
-            pairs, v->store.ledger.peers[i]->site, json_string(state_of(v->store.ledger.peers[i])));
+        json_object_set_new(pairs, v->store.ledger.peers[i]->site,
+            json_string(condition_name(v->store.ledger.peers[i])));
     json_object_set_new(o, "site", json_string(v->store.ledger.site));
     json_object_set_new(o, "kme", json_boolean(v->kme != 0));
     json_object_set_new(o, "consumers", number(v->n_consumers));

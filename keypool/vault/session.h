@@ -36,6 +36,14 @@ struct session_stream {
     uint64_t last_range;     /* bytes of the last range reserved, to judge what is LOW */
 };
 
+/* What the KME knows of the pair. */
+struct session_room {
+    uint64_t bytes;            /* that may still come */
+    uint64_t auth_tx, auth_rx; /* bytes of pads */
+    bool is_low;
+    bool in_step;
+};
+
 struct session {
     bool link_up;
     bool is_synced; /* the peer's SYNC has come since the link is up */
@@ -51,7 +59,7 @@ struct session {
     struct claim claims[LEDGER_STAGED_MAX];
     size_t n_claims;
     struct secret keys; /* struct session_keys */
-    uint64_t room_told;
+    struct session_room room_told;
     bool is_room_told;
 };
 

@@ -280,7 +280,7 @@ static void on_send(struct duet *d, enum duet_end end, const struct effect *effe
         return;
     }
     if (effect->type == VAULT_LEVELS || effect->type == VAULT_ROOM ||
-        effect->type == VAULT_RESERVED)
+        effect->type == VAULT_RESERVED || effect->type == VAULT_DRAWN)
         keep_heard(d, effect);
     arena_reset(d->arena, false);
     assert_int_equal(codec_unpack_in_place(descriptor_of(effect->type), effect->body->data,
