@@ -6,14 +6,14 @@
 
 #include <errno.h>
 
-#define WORD_BITS       64
-#define TILE_CANDIDATES 24
+#define WORD_BITS 64
 
-/* The l x (n-l) rectangle is cut into square tiles of `tile` words. */
+/* T is l x (n-l). A transform of 2^k points takes so many words of rows and of columns as are 2^k words
+ * together. There are one or two tiles of rows. */
 struct tiling {
-    size_t tile;
-    size_t rows; /* tiles along l */
-    size_t columns;
+    unsigned k;
+    size_t height, columns; /* words of a tile */
+    size_t rows, tiles;     /* tiles one above the other, and side by side */
 };
 
 static size_t words_of(uint64_t bits)
@@ -21,38 +21,47 @@ static size_t words_of(uint64_t bits)
     return (size_t)((bits + WORD_BITS - 1) / WORD_BITS);
 }
 
-static double cost_of(enum toeplitz_kernel kernel, const struct tiling *g)
+/* The two transforms of a tile and the sum of their products. */
+static size_t memory_of(unsigned k)
 {
-    return (double)g->rows * (double)g->columns * toeplitz_cost(kernel, g->tile);
+    return 3 * (2 * sizeof(uint64_t)) << k;
 }
 
-/* The cheapest square that divides the shorter side into 1..TILE_CANDIDATES parts. */
-static struct tiling choose_tiling(enum toeplitz_kernel kernel, uint64_t n, uint64_t l)
+static struct tiling tile(uint64_t n, uint64_t l, size_t rows, unsigned k)
 {
-    size_t height = words_of(l);
-    size_t width = words_of(n - l);
-    size_t shorter = MIN(height, width);
-    struct tiling best = {0};
-    for (size_t parts = 1; parts <= TILE_CANDIDATES; parts++) {
-        struct tiling g = {.tile = toeplitz_size((shorter + parts - 1) / parts)};
-        g.rows = (height + g.tile - 1) / g.tile;
-        g.columns = (width + g.tile - 1) / g.tile;
-        if (best.tile == 0 || cost_of(kernel, &g) < cost_of(kernel, &best))
-            best = g;
-    }
-    return best;
+    struct tiling g = {.k = k, .rows = rows, .height = (words_of(l) + rows - 1) / rows};
+    if (((size_t)1 << k) <= g.height)
+        return (struct tiling){0};
+    g.columns = ((size_t)1 << k) - g.height;
+    g.tiles = (words_of(n - l) + g.columns - 1) / g.columns;
+    return g;
 }
 
-/* Words of the vector, of the result, of one tile's matrix and of the recursion. */
-static size_t words_needed(const struct tiling *g)
+/* Two transforms for each tile, one for the result. */
+static double cost_of(const struct tiling *g)
 {
-    return g->columns * g->tile + g->rows * g->tile + 2 * g->tile + toeplitz_scratch(g->tile);
+    return (double)g->rows * (2 * (double)g->tiles + 1) * (double)((uint64_t)1 << g->k) *
+           (g->k + 2);
 }
 
-size_t amplify_memory(enum toeplitz_kernel kernel, uint64_t n, uint64_t l)
+/* The cheapest in n bytes: one of 2^k <= n/32 words, which two tiles of rows always allow. */
+static bool find_tiling(uint64_t n, uint64_t l, struct tiling *best)
 {
-    struct tiling g = choose_tiling(kernel, n, l);
-    return words_needed(&g) * sizeof(uint64_t);
+    *best = (struct tiling){0};
+    for (unsigned k = FFT128_LOG_MIN; k <= FFT128_LOG_MAX; k++)
+        for (size_t rows = 1; rows <= 2; rows++) {
+            struct tiling g = tile(n, l, rows, k);
+            bool fits = g.k > 0 && (k == FFT128_LOG_MIN || memory_of(k) <= n);
+            if (fits && (best->k == 0 || cost_of(&g) < cost_of(best)))
+                *best = g;
+        }
+    return best->k != 0;
+}
+
+size_t amplify_memory(uint64_t n, uint64_t l)
+{
+    struct tiling g;
+    return l > 0 && l < n && find_tiling(n, l, &g) ? memory_of(g.k) : 0;
 }
 
 /* Up to 64 bits of `from` beginning at bit `at` (may be negative or run past `bits`: zeros). */
@@ -74,51 +83,77 @@ static uint64_t read_bits(const uint8_t *from, uint64_t bits, int64_t at)
     return word;
 }
 
-/* Tile (row, column): T[i][j] = t[i - j + (n-l-1)] with i, j from the tile's corner; toeplitz_add
- * wants bit i - j + N, so that its bit b is t[b - N + corner]. */
-static void load_tile(uint64_t *matrix, const struct tiling *g, const uint8_t *t, uint64_t n,
-    uint64_t l, size_t row, size_t column)
+/* With i and j from the tile's corner, T[i][j] = t[i - j + corner]; the tile's bit i - j + 64 columns is
+ * what the transform wants, so that its bit b is t[b - 64 columns + corner]. */
+static void load_matrix(uint64_t *words, const struct tiling *g, const uint8_t *t, uint64_t n,
+    uint64_t l, size_t row, size_t tile)
 {
-    int64_t side = (int64_t)g->tile * WORD_BITS;
-    int64_t corner = (int64_t)row * side - (int64_t)column * side + (int64_t)(n - l - 1);
-    for (size_t w = 0; w < 2 * g->tile; w++)
-        matrix[w] = read_bits(t, n - 1, corner - side + (int64_t)w * WORD_BITS);
+    int64_t down = (int64_t)(row * g->height * WORD_BITS);
+    int64_t across = (int64_t)((tile + 1) * g->columns * WORD_BITS);
+    int64_t first = (int64_t)(n - l - 1) + down - across;
+    for (size_t w = 0; w < (size_t)1 << g->k; w++)
+        words[w] = read_bits(t, n - 1, first + (int64_t)w * WORD_BITS);
 }
 
-static void store_bits(uint8_t *out, const uint64_t *words, uint64_t bits)
+/* The tile's words of the key in reverse, so that indices of matrix and vector differ by the result's. */
+static void load_vector(uint64_t *words, const struct tiling *g, const uint8_t *key, uint64_t n,
+    uint64_t l, size_t tile)
 {
-    uint64_t bytes = (bits + 7) / 8;
-    for (uint64_t i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(words[i / 8] >> (8 * (i % 8)));
-    if (bits % 8)
-        out[bytes - 1] &= (uint8_t)((1 << bits % 8) - 1);
+    int64_t first = (int64_t)l + (int64_t)(tile * g->columns * WORD_BITS);
+    for (size_t b = 0; b < g->columns; b++)
+        words[g->columns - 1 - b] = read_bits(key, n, first + (int64_t)b * WORD_BITS);
+    memset(words + g->columns, 0, (((size_t)1 << g->k) - g->columns) * sizeof(*words));
 }
 
-int amplify(enum toeplitz_kernel kernel, const uint8_t *key, uint64_t n, const uint8_t *t,
-    uint64_t l, uint8_t *out)
+static void store_word(uint8_t *out, uint64_t word, uint64_t bits)
 {
-    if (l == 0 || l >= n)
+    if (bits >= WORD_BITS) {
+        put_u64le(out, word);
+        return;
+    }
+    word &= ((uint64_t)1 << bits) - 1;
+    for (uint64_t i = 0; i < (bits + 7) / 8; i++)
+        out[i] = (uint8_t)(word >> (8 * i));
+}
+
+/* Word a of T K is the low half of product a + 1 and the high half of product a. */
+static void store_result(uint8_t *out, const uint64_t *product, const struct tiling *g,
+    const uint8_t *key, uint64_t l, size_t row)
+{
+    for (size_t a = 0; a < g->height; a++) {
+        uint64_t at = (row * g->height + a) * WORD_BITS;
+        uint64_t word = product[2 * (a + 1)] ^ product[2 * a + 1] ^ read_bits(key, l, (int64_t)at);
+        if (at < l)
+            store_word(out + at / 8, word, l - at);
+    }
+}
+
+int amplify(enum fft128_kernel kernel, const uint8_t *key, uint64_t n, const uint8_t *t, uint64_t l,
+    uint8_t *out)
+{
+    struct tiling g;
+    if (l == 0 || l >= n || !find_tiling(n, l, &g))
         return -EINVAL;
-    struct tiling g = choose_tiling(kernel, n, l);
     struct secret memory;
-    int r = secret_init(&memory, words_needed(&g) * sizeof(uint64_t));
+    int r = secret_init(&memory, memory_of(g.k));
     if (r < 0)
         return r;
-    uint64_t *vector = (uint64_t *)(void *)memory.data;
-    uint64_t *result = vector + g.columns * g.tile;
-    uint64_t *matrix = result + g.rows * g.tile;
-    uint64_t *scratch = matrix + 2 * g.tile;
-    for (size_t w = 0; w < g.columns * g.tile; w++)
-        vector[w] = read_bits(key, n, (int64_t)l + (int64_t)w * WORD_BITS);
-    for (size_t w = 0; w < words_of(l); w++)
-        result[w] = read_bits(key, l, (int64_t)w * WORD_BITS);
-    for (size_t row = 0; row < g.rows; row++)
-        for (size_t column = 0; column < g.columns; column++) {
-            load_tile(matrix, &g, t, n, l, row, column);
-            toeplitz_add(
-                kernel, matrix, vector + column * g.tile, result + row * g.tile, g.tile, scratch);
+    size_t words = (size_t)2 << g.k;
+    uint64_t *sum = (uint64_t *)(void *)memory.data;
+    uint64_t *matrix = sum + words;
+    uint64_t *vector = matrix + words;
+    for (size_t row = 0; row < g.rows; row++) {
+        memset(sum, 0, words * sizeof(*sum));
+        for (size_t tile = 0; tile < g.tiles; tile++) {
+            load_matrix(matrix, &g, t, n, l, row, tile);
+            fft128_matrix(kernel, matrix, g.k);
+            load_vector(vector, &g, key, n, l, tile);
+            fft128_vector(kernel, vector, g.k);
+            fft128_multiply_add(kernel, sum, matrix, vector, g.k);
         }
-    store_bits(out, result, l);
+        fft128_result(kernel, sum, g.k);
+        store_result(out, sum, &g, key, l, row);
+    }
     secret_deinit(&memory);
     return 0;
 }

@@ -383,7 +383,7 @@ size_t post_block_memory(const struct post_config *c, uint64_t clicks)
     uint64_t sifted = clicks / 8;
     uint64_t frames = MIN(clicks, (uint64_t)c->frame_bits * c->window);
     uint64_t cascade = frames * FRAME_BYTES_PER_BIT + frames / 2;
-    uint64_t amplification = clicks / 8 + clicks * 3 / 4;
+    uint64_t amplification = clicks / 8 + clicks;
     uint64_t worst = MAX(record, MAX(cascade, amplification));
     return (size_t)(sifted + worst + 8 * POST_MESSAGE_MAX);
 }

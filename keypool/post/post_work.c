@@ -127,5 +127,5 @@ int post_amplify(struct post_work *w)
     int r = secret_init(&w->key, bytes_of(w->key_bits));
     if (r < 0)
         return r;
-    return amplify(toeplitz_best(), w->x.data, w->n_x, w->t.data, w->key_bits, w->key.data);
+    return amplify(fft128_best(), w->x.data, w->n_x, w->t.data, w->key_bits, w->key.data);
 }
