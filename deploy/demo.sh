@@ -19,7 +19,18 @@ cd "$here"
 
 usage() {
     sed -n '3,12s/^# \{0,1\}//p' "$0"
-    exit "${1:-0}"
+    exit 0
+}
+
+refuse() { # STATUS SENTENCE
+    echo "demo.sh: $2" >&2
+    exit "$1"
+}
+
+check_number() { # OPTION LEAST MOST [WHY]
+    local value=${!1}
+    [[ $value =~ ^[0-9]{1,9}$ ]] && [ "$value" -ge "$2" ] && [ "$value" -le "$3" ] ||
+        refuse 64 "--$1 takes a number from $2 to $3, not \"$value\"${4:+: $4}"
 }
 
 clients=4 task=entanglement rounds='' q='' seed=1 json='' keep=false
@@ -27,26 +38,32 @@ data=${QFL_DATA:-}
 while [ $# -gt 0 ]; do
     case $1 in
     --option)
-        [[ ${2:-} = *=* ]] || { echo "demo.sh: --option takes NAME=VALUE" >&2 && exit 64; }
+        [[ ${2:-} = *=* ]] || refuse 64 "--option takes NAME=VALUE"
         FED_OPTIONS+=("$2")
         shift 2
         ;;
     --clients | --task | --rounds | --q | --data | --seed | --json)
-        [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2 && exit 64; }
+        [ $# -ge 2 ] || refuse 64 "$1 needs a value"
         printf -v "${1#--}" '%s' "$2"
         shift 2
         ;;
     --keep) keep=true && shift ;;
     --help) usage ;;
-    *) echo "demo.sh: unknown option $1" >&2 && usage 64 >&2 ;;
+    *) refuse 64 "unknown option $1; see --help" ;;
     esac
 done
-[[ $clients =~ ^[0-9]+$ ]] && [ "$clients" -ge 3 ] && [ "$clients" -le 32 ] || {
-    echo "demo.sh: --clients takes a number from 3 to 32: with two, each would know the other's update" >&2
-    exit 64
-}
-[ -z "$json" ] || json=$(realpath -m "$json")
-[ -z "$data" ] || data=$(realpath "$data")
+check_number clients 3 32 "with two, each would know the other's update"
+[ -z "$rounds" ] || check_number rounds 1 1000000
+[ -z "$q" ] || check_number q 4 32
+check_number seed 0 999999999
+if [ -n "$json" ]; then
+    json=$(realpath -m "$json")
+    [ -d "${json%/*}/" ] && [ ! -d "$json" ] || refuse 73 "--json: no file can be made at $json"
+fi
+if [ -n "$data" ]; then
+    [ -d "$data" ] || refuse 66 "--data: $data is no folder"
+    data=$(realpath "$data")
+fi
 
 # On a terminal ninja tells its own progress; elsewhere only what went wrong is shown.
 build_programs() {
@@ -65,16 +82,23 @@ build=${QFL_BUILD:-$here/build/demo}
 [ -n "${QFL_BUILD:-}" ] || build_programs
 
 started=$(date +%s)
+FED_NET=${FED_NET:-$(federation_free_net)}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/qfl-demo.XXXXXX")
 federation_init "$dir" "$build"
 leave() {
-    local status=$?
+    local status=$? started=${#FED_PIDS[@]}
+    trap '' HUP INT TERM
     $keep && [ $status -eq 0 ] && return
     federation_stop
-    if [ $status -eq 0 ] || [ $status -eq 130 ]; then rm -rf "$dir"; else echo "logs are in $dir" >&2; fi
+    if [ $status -eq 0 ] || [ $status -eq 130 ] || [ "$started" -eq 0 ]; then
+        rm -rf "$dir"
+    else
+        echo "logs are in $dir" >&2
+    fi
+    exit "$status"
 }
 trap leave EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' HUP INT TERM
 
 federation_configure "$clients" "$task" "$rounds" "$q" "$seed" "$data"
 echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED"

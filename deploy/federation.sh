@@ -20,6 +20,15 @@ federation_site_name() { # INDEX
     if [ "$1" -lt ${#FED_NAMES[@]} ]; then echo "${FED_NAMES[$1]}"; else printf 'site%02d\n' "$1"; fi
 }
 
+# The first network 127.N.0.0/24 from 88 on in which nobody listens: another demo may be running.
+federation_free_net() {
+    local net
+    for ((net = 88; net < 250; net++)); do
+        grep -q "^ *[0-9]*: ..00$(printf %02X "$net")7F:" /proc/net/tcp || break
+    done
+    echo "$net"
+}
+
 # Site INDEX; the server is -8, the simulator -7.
 federation_address() { # INDEX
     echo "127.${FED_NET:-88}.0.$(($1 + 10))"
@@ -67,6 +76,7 @@ listen: $FED_SERVER
 $(federation_tls "$dir/tls")
 state: $dir/state
 control: $dir/ctl.sock
+keep_checkpoints: $FED_ROUNDS
 roster: [$(IFS=,; echo "${FED_SITES[*]}")]
 run:
   task: $FED_TASK
@@ -197,8 +207,9 @@ federation_prefix() { # NAME
 }
 
 federation_spawn() { # NAME PROGRAM CONFIG
+    # A session of its own: a terminal's Ctrl-C is for the script, which stops the daemons in order.
     # shellcheck disable=SC2046
-    $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
+    setsid $(federation_prefix "$1") "$2" --config "$3" >>"$FED_DIR/$1.log" 2>&1 &
     echo $! >"$FED_DIR/$1.pid"
     FED_PIDS+=($!)
     disown
@@ -230,7 +241,7 @@ federation_start() {
 }
 
 federation_start_evaluator() {
-    "$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
+    setsid "$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
         --follow "$FED_DIR/server/state/checkpoints" --control "$FED_DIR/server/ctl.sock" \
         >>"$FED_DIR/evaluate.log" 2>&1 &
     echo $! >"$FED_DIR/evaluate.pid"
@@ -272,26 +283,50 @@ federation_check_alive() {
     done
 }
 
+# Every summed round has its loss and accuracy.
+federation_is_evaluated() {
+    "$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json |
+        jq -e 'all(.[] | select(.outcome == "summed"); has("loss"))' >/dev/null
+}
+
+# The pairs' key is a column each as long as they fit a line; else only the pair with the least is shown.
+FED_COLUMNS=6
+
+# Two lines above the progress: what the columns are, and how fast each pair's key grows.
+federation_print_header() {
+    federation_rates | jq -r --argjson most $FED_COLUMNS '
+        if length > 0 and length <= $most then (to_entries[] | [.key, .value] | @tsv)
+        else "least of \(length) pairs" end' |
+        awk -F'\t' 'BEGIN { names = sprintf("%6s %9s %9s", "round", "loss", "accuracy"); rates = sprintf("%26s", "") }
+            { w = length($1) > 11 ? length($1) : 11; names = names sprintf("  %*s", w, $1)
+              rates = rates sprintf("  %*s", w, $2 == "" ? "" : sprintf("%.1f kbit/s", $2)) }
+            END { print names "  key left, kbit"; if (rates ~ /[^ ]/) print rates }'
+}
+
+# Each round newer than SHOWN in a STATUS.
+federation_print_rounds() { # STATUS SHOWN
+    jq -r --argjson shown "$2" --argjson most $FED_COLUMNS '
+        (if (.pairs | length) <= $most then .pairs else [.pairs | min_by(.available_bits)] end |
+            map(.pair, .available_bits / 1000)) as $keys |
+        .evaluations[] | select(.round > $shown) | [.round, .loss, .accuracy] + $keys | @tsv' <<<"$1" |
+        awk -F'\t' '{ printf "%6d %9.4f %9.4f", $1, $2, $3
+            for (i = 4; i < NF; i += 2) printf "  %*.0f", (length($i) > 11 ? length($i) : 11), $(i + 1)
+            print "" }'
+}
+
 # One line per finished round until the run has ended and its last model is evaluated.
 federation_follow() {
-    local shown=0 status ended idle=0
-    printf '%6s %9s %9s  %s\n' round loss accuracy 'key left per pair'
+    local shown=0 status idle=0
+    federation_print_header
     while :; do
         federation_check_alive || return 70
         status=$(federation_status) || { sleep 0.2 && continue; }
-        jq -r --argjson shown "$shown" '
-            ([.pairs[] | "\(.pair) \(.available_bits / 1000 | floor) kbit"] | join("  ")) as $keys |
-            .evaluations[] | select(.round > $shown) |
-            [.round, .loss, .accuracy, $keys] | @tsv' <<<"$status" |
-            while IFS=$'\t' read -r round loss accuracy keys; do
-                printf '%6d %9.4f %9.4f  %s\n' "$round" "$loss" "$accuracy" "$keys"
-            done
-        shown=$(jq '[.evaluations[].round, 0] | max' <<<"$status")
-        ended=$(jq -r '.ended' <<<"$status")
-        if [ "$ended" = true ]; then
-            [ "$shown" -ge "$(jq .rounds_summed <<<"$status")" ] && return 0
+        federation_print_rounds "$status" "$shown"
+        shown=$(jq --argjson shown "$shown" '[.evaluations[].round, $shown] | max' <<<"$status")
+        if [ "$(jq -r .ended <<<"$status")" = true ]; then
+            federation_is_evaluated && return 0
             idle=$((idle + 1))
-            [ $idle -gt 300 ] && echo "the evaluator did not finish" >&2 && return 70
+            [ $idle -le 300 ] || { echo "the evaluator did not finish" >&2 && return 70; }
         fi
         sleep 0.2
     done
@@ -305,31 +340,28 @@ federation_rates() {
 
 # The JSON of the demo's contract, on stdout.
 federation_summary() { # STARTED-EPOCH
-    local status rounds keys links centralised sums site
-    status=$(federation_status)
+    local rounds keys links centralised sums site
     rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
     centralised=$("$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
         --centralised --clients "$FED_CLIENTS" --rounds "$FED_ROUNDS" --json)
-    sums=$(federation_check_sums)
+    sums=$(federation_check_sums) || [ $? -eq 65 ]
     keys=$(for site in "${FED_SITES[@]}"; do
         "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
     done | jq -s .)
     links=$(federation_rates)
-    jq -n --argjson links "$links" --argjson status "$status" --argjson rounds "$rounds" --argjson keys "$keys" \
+    jq -n --argjson links "$links" --argjson rounds "$rounds" --argjson keys "$keys" \
         --argjson centralised "$centralised" --argjson sums "$sums" \
         --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
         --argjson wall "$(($(date +%s) - $1))" '
-        ($status.evaluations | map({key: (.round | tostring), value: .}) | from_entries) as $evaluated |
+        [$rounds[] | select(.outcome == "summed") | {
+            round, loss, accuracy, participants, T, upload_bytes, key_bits, wall_ms}] as $summed |
         {
             clients: $clients, task: $task,
-            rounds: [$rounds[] | select(.outcome == "summed") | {
-                round, loss: $evaluated[.round | tostring].loss,
-                accuracy: $evaluated[.round | tostring].accuracy,
-                participants, T, upload_bytes, key_bits, wall_ms}],
+            rounds: $summed,
             skipped: [$rounds[] | select(.outcome == "skipped") | {round, reason}],
-            final: ($status.evaluations | last | {loss, accuracy}),
+            final: ($summed | last | {loss, accuracy}),
             centralised: ($centralised | {loss, accuracy}),
-            sum_exact: $sums.exact, sums_compared: $sums.rounds,
+            sum_exact: ($sums.exact and $sums.rounds == ($summed | length)), sums_compared: $sums.rounds,
             pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
                 (.streams[] | select(.purpose == "mask")) as $mask | {
                 pair: "\($site)-\(.peer)", source, simulated,
@@ -349,9 +381,10 @@ federation_check_sums() {
 
 federation_print_summary() { # JSON-FILE
     jq -r '
+        def four: if . == null then "none" else . * 10000 | round / 10000 end;
         "\n\(.clients) clients, \(.task): \(.rounds | length) rounds in \(.wall_s) s, \(.skipped | length) skipped",
-        "final       loss \(.final.loss)  accuracy \(.final.accuracy)",
-        "centralised loss \(.centralised.loss)  accuracy \(.centralised.accuracy)",
+        "final       loss \(.final.loss | four)  accuracy \(.final.accuracy | four)",
+        "centralised loss \(.centralised.loss | four)  accuracy \(.centralised.accuracy | four)",
         "published sums equal the sums of the clients'"'"' integers: \(.sum_exact) (\(.sums_compared) rounds)",
         "upload \(.rounds[0].upload_bytes) bytes per client and round, round time \(([.rounds[].wall_ms] | sort)[(.rounds | length) / 2 | floor]) ms (median)",
         "",
@@ -364,9 +397,9 @@ federation_print_summary() { # JSON-FILE
 
 federation_stop() {
     local pid
-    for pid in "${FED_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${FED_PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${FED_PIDS[@]}"; do
-        timeout 10 tail --pid="$pid" -f /dev/null 2>/dev/null || kill -9 "$pid" 2>/dev/null
+        timeout 10 tail --pid="$pid" -f /dev/null 2>/dev/null || kill -9 "$pid" 2>/dev/null || true
     done
     FED_PIDS=()
     return 0

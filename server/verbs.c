@@ -107,7 +107,7 @@ static int do_sum(struct aggregator *a, const json_t *arguments, struct reply *r
     if (a->store->ops->published)
         r = a->store->ops->published(a->store, 0, (uint64_t)round, &kept);
     if (r == -ENOENT)
-        return refuse(reply, EX_UNAVAILABLE, "the sum of round %lld is not kept", (long long)round);
+        return refuse(reply, EX_NOINPUT, "the sum of round %lld is not kept", (long long)round);
     return r < 0 ? r : give(reply, describe_sum(a, &kept));
 }
 

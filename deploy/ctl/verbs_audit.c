@@ -111,14 +111,17 @@ static json_t *load_integers(const char *dir, const char *site, const json_t *ro
     return v;
 }
 
-/* 1 equal, 0 different, -1 with a sentence when it cannot be told. */
+enum comparison { SUM_EQUAL, SUM_DIFFERENT, SUM_NOT_KEPT };
+
+/* An enum comparison, or -1 with a sentence when it cannot be told. */
 static int compare_round(
     const char *control, const json_t *round, const char *const *dirs, size_t n, struct err *e)
 {
     json_t *published = NULL;
-    if (reach(control, "sum", json_pack("{s:O}", "round", json_object_get(round, "round")),
-            &published, e) != 0)
-        return -1;
+    int asked = reach(control, "sum", json_pack("{s:O}", "round", json_object_get(round, "round")),
+        &published, e);
+    if (asked != 0)
+        return asked == EX_NOINPUT ? SUM_NOT_KEPT : -1;
     json_t *clients = json_array();
     int r = 0;
     size_t i;
@@ -136,7 +139,51 @@ static int compare_round(
         r = audit_sum(clients, json_object_get(published, "sum"), e);
     json_decref(clients);
     json_decref(published);
-    return r < 0 ? -1 : r;
+    if (r < 0)
+        return -1;
+    return r == 1 ? SUM_EQUAL : SUM_DIFFERENT;
+}
+
+struct sums {
+    size_t compared, different, not_kept; /* rounds */
+};
+
+static int compare_rounds(const char *control, const json_t *rounds, const char *const *dirs,
+    size_t n, struct sums *out, struct err *e)
+{
+    size_t i;
+    const json_t *round;
+    json_array_foreach(rounds, i, round)
+    {
+        if (strcmp(reach_text(round, "outcome"), "summed") != 0)
+            continue;
+        int same = compare_round(control, round, dirs, n, e);
+        if (same < 0)
+            return EX_DATAERR;
+        out->not_kept += same == SUM_NOT_KEPT;
+        out->compared += same != SUM_NOT_KEPT;
+        out->different += same == SUM_DIFFERENT;
+    }
+    return 0;
+}
+
+static int print_sums(const struct sums *s, bool json, struct err *e)
+{
+    bool exact = s->different == 0 && s->compared > 0;
+    if (json) {
+        json_t *v = json_pack("{s:b, s:I, s:I}", "exact", exact, "rounds", (json_int_t)s->compared,
+            "not_kept", (json_int_t)s->not_kept);
+        reach_print(v);
+        json_decref(v);
+    } else {
+        printf("%zu published sums compared with the sums of the clients' integers: %zu differ\n",
+            s->compared, s->different);
+        if (s->not_kept > 0)
+            printf("%zu older sums are not kept by the server (keep_checkpoints)\n", s->not_kept);
+    }
+    if (s->compared == 0)
+        return err_set(e, EX_DATAERR, "no published sum to compare");
+    return exact ? EX_OK : err_set(e, EX_DATAERR, "the sums do not agree");
 }
 
 static int audit_sums(int argc, char **argv, struct err *e)
@@ -151,36 +198,15 @@ static int audit_sums(int argc, char **argv, struct err *e)
     int operands;
     json_t *rounds = NULL;
     int r = options_parse(specs, argc, argv, &operands, e);
+    if (r == 0 && n == 0)
+        r = err_set(e, EX_USAGE, "audit sums needs --hooks DIR, once for each client");
     if (r == 0)
         r = reach(control, "rounds", NULL, &rounds, e);
-    if (r != 0)
-        return r;
-    size_t compared = 0;
-    bool exact = true;
-    size_t i;
-    const json_t *round;
-    json_array_foreach(rounds, i, round)
-    {
-        if (strcmp(reach_text(round, "outcome"), "summed") != 0)
-            continue;
-        int same = compare_round(control, round, dirs, n, e);
-        if (same < 0) {
-            json_decref(rounds);
-            return EX_DATAERR;
-        }
-        compared++;
-        exact = exact && same == 1;
-    }
+    struct sums found = {0};
+    if (r == 0)
+        r = compare_rounds(control, rounds, dirs, n, &found, e);
     json_decref(rounds);
-    exact = exact && compared > 0;
-    json_t *v = json_pack("{s:b, s:I}", "exact", exact, "rounds", (json_int_t)compared);
-    if (json)
-        reach_print(v);
-    else
-        printf("%zu published sums %s the sums of the clients' integers\n", compared,
-            exact ? "equal" : "DO NOT all equal");
-    json_decref(v);
-    return exact ? EX_OK : err_set(e, EX_DATAERR, "the sums do not agree");
+    return r == 0 ? print_sums(&found, json, e) : r;
 }
 
 const struct verb verbs_audit[] = {
