@@ -6,24 +6,9 @@
 #include "common/rng.h"
 #include "common/util.h"
 #include "keypool/post/amplify.h"
+#include "tests/bench/stand.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
-#include <time.h>
-
-static double now_s(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 
 #define RUNS_MAX 51
 
@@ -31,19 +16,17 @@ static int compare(const void *a, const void *b)
 static void measure(enum fft128_kernel kernel, uint64_t n, const uint8_t *key, const uint8_t *t,
     uint8_t *out, int runs, double median[2])
 {
-    static const clockid_t clocks[2] = {CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC};
-    double rates[2][RUNS_MAX];
+    double cpu[RUNS_MAX], wall[RUNS_MAX];
     for (int i = 0; i < runs; i++) {
-        double start[2] = {now_s(clocks[0]), now_s(clocks[1])};
+        double cpu_s = -stand_cpu_s();
+        double wall_s = -stand_now_s();
         if (amplify(kernel, key, n, t, n / 4, out) != 0)
             abort();
-        for (int c = 0; c < 2; c++)
-            rates[c][i] = (double)n / (now_s(clocks[c]) - start[c]) / 1e6;
+        cpu[i] = (double)n / (cpu_s + stand_cpu_s()) / 1e6;
+        wall[i] = (double)n / (wall_s + stand_now_s()) / 1e6;
     }
-    for (int c = 0; c < 2; c++) {
-        qsort(rates[c], (size_t)runs, sizeof(rates[c][0]), compare);
-        median[c] = rates[c][runs / 2];
-    }
+    median[0] = stand_median(cpu, (size_t)runs);
+    median[1] = stand_median(wall, (size_t)runs);
 }
 
 static void bench_size(uint64_t n, int runs)
@@ -65,11 +48,8 @@ static void bench_size(uint64_t n, int runs)
         printf("n %9llu  %-10s %8.1f Mbit/s CPU, %8.1f on the wall (median of %d)\n",
             (unsigned long long)n, names[k], median[0], median[1], times);
     }
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     printf("n %9llu  working memory %.1f MB, process peak %.1f MB with key, seed and result\n",
-        (unsigned long long)n, (double)amplify_memory(n, n / 4) / 1e6,
-        (double)usage.ru_maxrss / 1e3);
+        (unsigned long long)n, (double)amplify_memory(n, n / 4) / 1e6, stand_peak_mb());
 }
 
 int main(int argc, char **argv)

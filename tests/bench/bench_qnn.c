@@ -10,9 +10,9 @@
 #include "client/qnn/kernel.h"
 #include "client/qnn/qnn.h"
 #include "common/util.h"
+#include "tests/bench/stand.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define BATCH_MAX 10000
 
@@ -64,13 +64,10 @@ static void differentiate(struct bench *b)
 
 static double measure(struct bench *b, long repeats)
 {
-    struct timespec from, to;
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    double start = stand_now_s();
     for (long i = 0; i < repeats; i++)
         differentiate(b);
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    return ((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec)) /
-           (double)repeats;
+    return (stand_now_s() - start) / (double)repeats;
 }
 
 static void answer(struct bench *b, const char *line)

@@ -8,32 +8,13 @@
 #include "common/util.h"
 #include "common/words.h"
 #include "common/words_kernels.h"
+#include "tests/bench/stand.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #define PADS 100
 #define RUNS 15
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-    qsort(v, n, sizeof(*v), by_value);
-    return v[n / 2];
-}
 
 typedef uint64_t wide __attribute__((vector_size(64), aligned(1), may_alias));
 
@@ -94,7 +75,7 @@ static void run_sum(struct bench *b)
     words_sum(b->sum, b->vectors, PADS, b->n, b->q);
 }
 
-/* As a client masks: pads come in pieces of 64 KiB, each added and wiped when it is there. */
+/* As a client masks: pads come in pieces of 16 KiB, each added and wiped when it is there. */
 static void run_wipe(struct bench *b)
 {
     const size_t piece = (size_t)16 * 1024;
@@ -107,9 +88,9 @@ static void run_wipe(struct bench *b)
 
 static double timed(struct bench *b, void (*run)(struct bench *))
 {
-    double start = now_s();
+    double start = stand_now_s();
     run(b);
-    return now_s() - start;
+    return stand_now_s() - start;
 }
 
 static void measure(struct bench *b, const char *name, double goal, void (*run)(struct bench *))
@@ -122,12 +103,13 @@ static void measure(struct bench *b, const char *name, double goal, void (*run)(
         runs[i] = timed(b, run);
         ratios[i] = reads[i] / runs[i];
     }
-    double total = (double)b->len * PADS, r = median(reads, RUNS), k = median(runs, RUNS);
+    double total = (double)b->len * PADS, r = stand_median(reads, RUNS),
+           k = stand_median(runs, RUNS);
     printf("%-14s q=%-2u m=%-8" PRIu64
            " %8.3f ms %6.1f GB/s | read loop %8.3f ms %6.1f GB/s | ratio "
            "%.2f (goal %.1f)\n",
         name, b->q, b->n, 1e3 * k, 1e-9 * total / k, 1e3 * r, 1e-9 * total / r,
-        median(ratios, RUNS), goal);
+        stand_median(ratios, RUNS), goal);
     fflush(stdout);
 }
 

@@ -5,22 +5,15 @@
 #include "common/rng.h"
 #include "common/util.h"
 #include "keypool/post/cascade.h"
+#include "tests/bench/stand.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 struct tally {
     uint64_t frames, failed, trips, trips_max, leak, bits, errors;
     double seconds;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static double entropy(double p)
 {
@@ -41,7 +34,7 @@ static void flip_some(uint8_t *bits, uint32_t n, double rate, struct rng *rng)
 static void run_frame(const struct cascade_plan *plan, const struct cascade_shuffle *shuffle,
     const uint8_t *right, const uint8_t *wrong, struct tally *t)
 {
-    double start = now_s();
+    double start = stand_now_s();
     struct cascade_reference *a = cascade_reference_new(plan, shuffle, right);
     struct cascade_corrector *b = cascade_corrector_new(plan, shuffle, wrong);
     struct buf question = {0};
@@ -57,7 +50,7 @@ static void run_frame(const struct cascade_plan *plan, const struct cascade_shuf
         question.len = 0;
         trips++;
     }
-    t->seconds += now_s() - start;
+    t->seconds += stand_now_s() - start;
     t->frames++;
     t->failed += r != CASCADE_DONE || memcmp(right, cascade_corrector_bits(b), plan->n / 8) != 0;
     t->trips += trips;

@@ -4,18 +4,11 @@
 #include "common/util.h"
 #include "keypool/qkd/event_draw.h"
 #include "keypool/qkd/pulse_draw.h"
+#include "tests/bench/stand.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define CHUNK 4096
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void bench_events(const struct link_paper *link)
 {
@@ -26,13 +19,13 @@ static void bench_events(const struct link_paper *link)
     cleanup(event_draw_freep) struct event_draw *d = event_draw_new(&o, 1000000000, seed);
     if (!d)
         abort();
-    double start = now_s();
+    double start = stand_cpu_s();
     size_t total = 0, n;
     do {
         n = event_draw_next(d, events, CHUNK);
         total += n;
     } while (n == CHUNK);
-    double seconds = now_s() - start;
+    double seconds = stand_cpu_s() - start;
     printf("%s %s  %9zu events in %6.3f s  %6.1f million events/s, %5.0f times real time\n",
         link->network, link->pair, total, seconds, (double)total / seconds / 1e6, 10 / seconds);
 }
@@ -46,11 +39,11 @@ static void bench_pulses(const struct link_paper *link)
         pulse_draw_new(&link->params, &(struct eve){0}, pulses, seed);
     if (!d)
         abort();
-    double start = now_s();
+    double start = stand_cpu_s();
     while (pulse_draw_next(d, events, CHUNK) == CHUNK)
         continue;
     printf("%s %s  pulse by pulse: %.1f million pulses/s\n", link->network, link->pair,
-        (double)pulses / (now_s() - start) / 1e6);
+        (double)pulses / (stand_cpu_s() - start) / 1e6);
 }
 
 int main(void)

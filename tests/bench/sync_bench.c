@@ -3,28 +3,15 @@
  * SEQUENTIAL stand one after the other between OPEN and the next OPEN: at the server for the round, the
  * view, GO, the model (2) and the result; at a client for the training counter (2), the attempt (2), the
  * vault's burn, the outbox (2), its end (4). */
+#include "tests/bench/stand.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WRITES     101
 #define SEQUENTIAL 17
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 
 int main(int argc, char **argv)
 {
@@ -36,15 +23,15 @@ int main(int argc, char **argv)
     snprintf(path, sizeof(path), "%s/sync_bench", argv[1]);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     for (int i = 0; i < WRITES; i++) {
-        double start = now_ms();
+        double start = stand_now_s();
         if (pwrite(fd, page, sizeof(page), (off_t)i * 4096) != sizeof(page) || fdatasync(fd) < 0)
             return 74;
-        times[i] = now_ms() - start;
+        times[i] = stand_now_s() - start;
     }
     close(fd);
     unlink(path);
-    qsort(times, WRITES, sizeof(*times), compare);
-    printf("one durable write here: %.2f ms; %d in a row: %.1f ms\n", times[WRITES / 2], SEQUENTIAL,
-        SEQUENTIAL * times[WRITES / 2]);
+    double ms = 1e3 * stand_median(times, WRITES);
+    printf(
+        "one durable write here: %.2f ms; %d in a row: %.1f ms\n", ms, SEQUENTIAL, SEQUENTIAL * ms);
     return 0;
 }

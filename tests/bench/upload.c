@@ -1,89 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One server, 100 clients uploading 1,000,000 words of 32 bits each over TLS on loopback, against a
- * bare OpenSSL stream of the same bytes on the same machine (goal: 0.8 of its rate).
+/* Benchmark (c): one server, 100 clients uploading 1,000,000 words of 32 bits each over TLS on loopback,
+ * against bare OpenSSL streams of the same bytes on the same machine (goal: 0.8 of their rate).
  *
  * The server is the real core on the real host; the clients are processes of their own that neither
- * train nor mask (tests/bench/uploader.h). Both figures are taken alternately, medians are compared.
+ * train nor mask (tests/bench/uploader.h): as a real client they have their chunks ready before GO.
+ * Timed is from GO until the last chunk is there. Beside it (bare_tls.h), with a receiver that does
+ * nothing with what it gets: as many senders, a process each, as the server has, so that both have to
+ * share the machine with them; and one sender, which has a core of its own if there are two. The
+ * receivers' CPU times tell more than the rates when the machine has other things to do. All three take
+ * turns, medians are printed.
  * Usage: upload_bench [CLIENTS [WORDS [RUNS]]]
  */
 #include "common/host.h"
-#include "common/pki.h"
 #include "common/util.h"
 #include "proto/fed.pb-c.h"
 #include "server/aggregator.h"
 #include "tests/bench/bare_tls.h"
+#include "tests/bench/stand.h"
+#include "tests/bench/stand_pki.h"
 #include "tests/bench/uploader.h"
 #include "tests/sim/store_sim.h"
 
 #include <stdio.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define BENCH_ADDRESS "127.0.0.1:17399"
-#define BENCH_CHUNK   65536
+#define BENCH_CHUNK 65536
+#define RUNS_MAX    9
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+/* Of one round, told by the server's process. */
+struct figures {
+    double upload_s;  /* from GO until the last chunk is there */
+    double cpu_s;     /* of the server, meanwhile */
+    double publish_s; /* from the last chunk to RESULT */
+    double peak_mb;   /* of the server when RESULT goes out */
+};
 
-static void must(bool ok, const char *what, const struct err *e)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "upload_bench: %s: %s\n", what, e ? e->text : "");
-    exit(1);
-}
-
-static void issue(const char *dir, enum role role, const char *site)
-{
-    char ca[64];
-    char out[96];
-    struct err e = {0};
-    snprintf(ca, sizeof(ca), "%s/ca", dir);
-    snprintf(out, sizeof(out), "%s/%s", dir, site);
-    const struct pki_request q = {.role = role, .site = site, .lifetime_s = 3600};
-    must(pki_issue(ca, &q, out, &e) == 0, "certificate", &e);
-}
-
-static struct tls_context *load_tls(const char *dir, enum role role, const char *site)
-{
-    char certificate[128];
-    char key[128];
-    char ca[128];
-    snprintf(certificate, sizeof(certificate), "%s/%s/cert.pem", dir, site);
-    snprintf(key, sizeof(key), "%s/%s/key.pem", dir, site);
-    snprintf(ca, sizeof(ca), "%s/%s/ca.pem", dir, site);
-    const struct tls_files files = {certificate, key, ca, "bench", role, site};
-    struct tls_context *t = NULL;
-    struct err e = {0};
-    must(tls_context_new(&t, &files, &e) == 0, "TLS", &e);
-    return t;
-}
-
-/* ---- the server, with the time between GO and RESULT measured from outside ---------------------- */
+/* ---- the server, timed from outside ------------------------------------------------------------ */
 
 struct timed_server {
     struct aggregator *core;
-    double go_s;
-    double result_s;
+    struct figures f;
+    bool has_gone;
+    bool has_result;
 };
+
+static bool has_sent(const struct update *u, size_t from, uint16_t type)
+{
+    for (size_t i = from; i < u->n; i++)
+        if (u->effects[i].kind == EFFECT_SEND && u->effects[i].type == type)
+            return true;
+    return false;
+}
 
 static int timed_step(void *core, const struct event *event, struct update *update)
 {
     struct timed_server *s = core;
     size_t before = update->n;
+    double now = stand_now_s();
+    double cpu = stand_cpu_s();
     int r = aggregator_step(s->core, event, update);
-    for (size_t i = before; i < update->n; i++) {
-        if (update->effects[i].kind != EFFECT_SEND)
-            continue;
-        if (update->effects[i].type == FED_GO && s->go_s == 0)
-            s->go_s = now_s();
-        if (update->effects[i].type == FED_RESULT && s->result_s == 0)
-            s->result_s = now_s();
+    if (!s->has_gone && has_sent(update, before, FED_GO)) {
+        s->has_gone = true;
+        s->f.upload_s = -stand_now_s();
+        s->f.cpu_s = -stand_cpu_s();
+    }
+    if (!s->has_result && has_sent(update, before, FED_RESULT)) {
+        s->has_result = true;
+        s->f.upload_s += now;
+        s->f.publish_s = stand_now_s() - now;
+        s->f.cpu_s += cpu;
+        s->f.peak_mb = stand_peak_mb();
     }
     return r;
 }
@@ -93,14 +79,19 @@ static uint64_t timed_deadline_ms(const void *core)
     return aggregator_deadline_ms(((const struct timed_server *)core)->core);
 }
 
-/* Runs one round and returns the seconds from GO to RESULT. */
-static double serve_round(const char *dir, size_t clients, uint32_t parameters)
+static void tell_port(int fd, uint16_t port)
+{
+    stand_must(write(fd, &port, sizeof(port)) == sizeof(port), "port", NULL);
+}
+
+static struct figures serve_round(
+    const struct stand_pki *pki, size_t clients, uint32_t parameters, int tell_fd)
 {
     struct err e = {0};
     char(*names)[UPLOADER_NAME] = calloc(clients, sizeof(*names));
     const char **roster = calloc(clients, sizeof(*roster));
     double *model = calloc(parameters, sizeof(*model));
-    must(names && roster && model, "memory", NULL);
+    stand_must(names && roster && model, "memory", NULL);
     for (size_t i = 0; i < clients; i++) {
         uploader_name(names[i], i);
         roster[i] = names[i];
@@ -125,107 +116,130 @@ static double serve_round(const char *dir, size_t clients, uint32_t parameters)
     struct timed_server server = {0};
     struct store *store = store_sim_store(store_sim_new(1));
     struct log *log = log_new("server", LOG_TEXT, NOTE_ALARM);
-    must(aggregator_new(&server.core, &config, store, 0, &e) == 0, "aggregator", &e);
+    stand_must(aggregator_new(&server.core, &config, store, 0, &e) == 0, "aggregator", &e);
     const struct host_core core = {&server, timed_step, timed_deadline_ms};
     struct host *host = host_new(&core, log, &e);
-    must(host != NULL, "host", &e);
-    struct tls_context *tls = load_tls(dir, ROLE_SERVER, "aggregator");
-    must(host_listen_tls(host, BENCH_ADDRESS, ROLE_CLIENT, tls, &e) == 0, "listen", &e);
-    must(host_run(host, NULL) == 0, "the server ended early", NULL);
+    stand_must(host != NULL, "host", &e);
+    struct tls_context *tls = stand_pki_tls(pki, ROLE_SERVER, "aggregator");
+    stand_must(host_listen_tls(host, "127.0.0.1:0", ROLE_CLIENT, tls, &e) == 0, "listen", &e);
+    tell_port(tell_fd, host_port(host));
+    stand_must(host_run(host, NULL) == 0, "the server ended early", NULL);
     host_free(host);
-    must(server.go_s > 0 && server.result_s > 0, "no round was summed", NULL);
-    return server.result_s - server.go_s;
+    stand_must(server.has_result, "no round was summed", NULL);
+    return server.f;
 }
 
-static void run_uploader(const char *dir, size_t self, size_t clients, uint32_t words)
+static void run_uploader(
+    const struct stand_pki *pki, uint16_t port, size_t self, size_t clients, uint32_t words)
 {
     struct err e = {0};
+    char address[32];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", port);
     char site[UPLOADER_NAME];
     uploader_name(site, self);
     struct log *log = log_new(site, LOG_TEXT, NOTE_ALARM);
     struct uploader *u = uploader_new(self, clients, words, BENCH_CHUNK);
     const struct host_core core = {u, uploader_step, uploader_deadline_ms};
     struct host *host = host_new(&core, log, &e);
-    must(host != NULL, "host", &e);
-    struct tls_context *tls = load_tls(dir, ROLE_CLIENT, site);
-    must(host_dial_tls(host, BENCH_ADDRESS, ROLE_SERVER, "aggregator", tls, &e) == 0, "dial", &e);
+    stand_must(host != NULL, "host", &e);
+    struct tls_context *tls = stand_pki_tls(pki, ROLE_CLIENT, site);
+    stand_must(host_dial_tls(host, address, ROLE_SERVER, "aggregator", tls, &e) == 0, "dial", &e);
     _exit(host_run(host, NULL));
 }
 
-static double measure_round(const char *dir, size_t clients, uint32_t words, uint32_t parameters)
+static struct figures measure_round(
+    const struct stand_pki *pki, size_t clients, uint32_t words, uint32_t parameters)
 {
     int result[2];
-    must(pipe(result) == 0, "pipe", NULL);
-    pid_t server = fork();
-    if (server == 0) {
-        double s = serve_round(dir, clients, parameters);
-        _exit(write(result[1], &s, sizeof(s)) == sizeof(s) ? 0 : 1);
+    struct figures f = {0};
+    stand_must(pipe(result) == 0, "pipe", NULL);
+    if (stand_fork("server") == 0) {
+        f = serve_round(pki, clients, parameters, result[1]);
+        _exit(write(result[1], &f, sizeof(f)) == sizeof(f) ? 0 : 1);
     }
-    for (size_t i = 0; i < clients; i++)
-        if (fork() == 0)
-            run_uploader(dir, i, clients, words);
-    double seconds = 0;
-    must(read(result[0], &seconds, sizeof(seconds)) == sizeof(seconds), "round", NULL);
-    close(result[0]);
     close(result[1]);
-    while (wait(NULL) > 0)
-        ;
-    return (double)clients * words * 4 / seconds;
+    uint16_t port = 0;
+    stand_must(read(result[0], &port, sizeof(port)) == sizeof(port), "port", NULL);
+    for (size_t i = 0; i < clients; i++)
+        if (stand_fork("uploader") == 0)
+            run_uploader(pki, port, i, clients, words);
+    stand_must(read(result[0], &f, sizeof(f)) == sizeof(f), "round", NULL);
+    close(result[0]);
+    stand_wait();
+    return f;
 }
 
-static int compare(const void *a, const void *b)
+/* ---- side by side ------------------------------------------------------------------------------ */
+
+struct series {
+    double rate[RUNS_MAX]; /* bytes per second */
+    double cpu[RUNS_MAX];  /* of the receiver, seconds per 10^9 bytes */
+};
+
+static void note(struct series *s, size_t run, uint64_t bytes, double seconds, double cpu_s)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    s->rate[run] = (double)bytes / seconds;
+    s->cpu[run] = cpu_s * 1e9 / (double)bytes;
 }
 
-static void remove_tree(const char *dir)
+static void print(const char *name, struct series *s, struct series *bare, size_t runs)
 {
-    pid_t pid = fork();
-    if (pid == 0) {
-        execlp("rm", "rm", "-rf", dir, (char *)NULL);
-        _exit(1);
+    double rate = stand_median(s->rate, runs);
+    double cpu = stand_median(s->cpu, runs);
+    printf("%-28s %5.0f MB/s, receiver's CPU %.2f s/GB", name, rate / 1e6, cpu);
+    if (bare)
+        printf("; the server has %.2f of this rate (goal 0.8) and %.2f of this CPU time",
+            stand_median(bare->rate, runs) / rate, stand_median(bare->cpu, runs) / cpu);
+    printf("\n");
+}
+
+static void measure(
+    const struct stand_pki *pki, size_t clients, uint32_t words, uint32_t parameters, size_t runs)
+{
+    struct series one, many, round;
+    double publish_ms[RUNS_MAX], peak_mb[RUNS_MAX];
+    uint64_t each = (uint64_t)words * 4;
+    for (size_t i = 0; i < runs; i++) {
+        struct bare_figures bare = bare_tls_run(pki->dir, 1, clients * each);
+        note(&one, i, clients * each, bare.seconds, bare.cpu_s);
+        bare = bare_tls_run(pki->dir, clients, each);
+        note(&many, i, clients * each, bare.seconds, bare.cpu_s);
+        struct figures f = measure_round(pki, clients, words, parameters);
+        note(&round, i, clients * each, f.upload_s, f.cpu_s);
+        publish_ms[i] = f.publish_s * 1e3;
+        peak_mb[i] = f.peak_mb;
     }
-    waitpid(pid, NULL, 0);
+    printf("%zu clients x %u words of 32 bits, medians of %zu:\n", clients, words, runs);
+    print("the server:", &round, NULL, runs);
+    print("bare OpenSSL, as many senders:", &many, &round, runs);
+    print("bare OpenSSL, one sender:", &one, &round, runs);
+    printf("then %.0f ms to RESULT; peak of the server %.0f MB, the model being %.0f MB as sum and "
+           "%.0f MB as weights\n",
+        stand_median(publish_ms, runs), stand_median(peak_mb, runs), words * 4e-6,
+        parameters * 8e-6);
 }
 
 int main(int argc, char **argv)
 {
     size_t clients = argc > 1 ? (size_t)atoi(argv[1]) : 100;
     uint32_t parameters = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000000;
-    int runs = MIN(argc > 3 ? atoi(argv[3]) : 3, 9);
+    size_t runs = argc > 3 ? (size_t)atoi(argv[3]) : 3;
+    stand_must(clients >= 3 && clients <= 1000 && parameters >= 1 && runs >= 1 && runs <= RUNS_MAX,
+        "usage: upload_bench [CLIENTS [WORDS [RUNS]]]", NULL);
     const struct quantiser z = {.q = 32,
         .participants = (uint32_t)clients,
         .parameters = parameters,
         .chunk_words = BENCH_CHUNK,
         .clip = 1};
-    uint32_t words = quantiser_words(&z);
-    char dir[] = "/tmp/qfl-bench.XXXXXX";
-    char ca[64];
-    struct err e = {0};
-    must(mkdtemp(dir) != NULL, "directory", NULL);
-    snprintf(ca, sizeof(ca), "%s/ca", dir);
-    must(pki_init(ca, "bench", PKI_P256, 1, &e) == 0, "CA", &e);
-    issue(dir, ROLE_SERVER, "aggregator");
+    struct stand_pki pki;
+    stand_pki_init(&pki);
+    stand_pki_issue(&pki, ROLE_SERVER, "aggregator");
     for (size_t i = 0; i < clients; i++) {
         char site[UPLOADER_NAME];
         uploader_name(site, i);
-        issue(dir, ROLE_CLIENT, site);
+        stand_pki_issue(&pki, ROLE_CLIENT, site);
     }
-    double rounds[9];
-    double bare[9];
-    for (int i = 0; i < runs; i++) {
-        bare[i] = bare_tls_rate(dir, (uint64_t)clients * words * 4);
-        rounds[i] = measure_round(dir, clients, words, parameters);
-    }
-    remove_tree(dir);
-    qsort(bare, (size_t)runs, sizeof(double), compare);
-    qsort(rounds, (size_t)runs, sizeof(double), compare);
-    printf(
-        "%zu clients x %u words of 32 bits: %.0f MB/s; bare OpenSSL stream %.0f MB/s; ratio %.2f "
-        "(goal 0.8), median of %d\n",
-        clients, words, rounds[runs / 2] / 1e6, bare[runs / 2] / 1e6,
-        rounds[runs / 2] / bare[runs / 2], runs);
+    measure(&pki, clients, quantiser_words(&z), parameters, runs);
+    stand_pki_deinit(&pki);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "common/sha256.h"
 #include "common/util.h"
+#include "proto/codec.h"
 #include "proto/fed.h"
 #include "proto/fed.pb-c.h"
 #include "proto/view.h"
@@ -22,8 +23,14 @@ struct uploader {
     struct link link;
     uint32_t words;
     uint32_t chunk_words;
-    struct arena *arena; /* owned */
+    struct arena *arena;  /* owned */
+    struct blob **chunks; /* owned: bodies ready to be sent, one for each chunk; NULL once sent */
 };
+
+static uint32_t count_chunks(const struct uploader *u)
+{
+    return (u->words + u->chunk_words - 1) / u->chunk_words;
+}
 
 struct uploader *uploader_new(size_t self, size_t clients, uint32_t words, uint32_t chunk_words)
 {
@@ -33,12 +40,16 @@ struct uploader *uploader_new(size_t self, size_t clients, uint32_t words, uint3
     *u = (struct uploader){
         .self = self, .clients = clients, .words = words, .chunk_words = chunk_words};
     u->arena = arena_new(UPLOADER_ARENA);
-    assert(u->arena);
+    u->chunks = calloc(count_chunks(u), sizeof(*u->chunks));
+    assert(u->arena && u->chunks);
     return u;
 }
 
 void uploader_free(struct uploader *u)
 {
+    for (uint32_t i = 0; i < count_chunks(u); i++)
+        blob_unref(u->chunks[i]);
+    free(u->chunks);
     arena_free(u->arena);
     free(u);
 }
@@ -126,16 +137,11 @@ static int send_confirm(struct uploader *u, uint64_t attempt, struct update *upd
     confirm.attempt = attempt;
     confirm.n_tags = n;
     confirm.tags = tags;
-    int r = link_send(update, u->conn, FED_CONFIRM, &confirm.base);
-    if (r < 0)
-        return r;
-    Fed__Locked locked = FED__LOCKED__INIT;
-    locked.attempt = attempt;
-    return link_send(update, u->conn, FED_LOCKED, &locked.base);
+    return link_send(update, u->conn, FED_CONFIRM, &confirm.base);
 }
 
 /* Words 0..999, and the canaries: value 1 at the first and last word of the chunk. */
-static int send_chunk(struct uploader *u, uint64_t attempt, uint32_t index, struct update *update)
+static struct blob *make_chunk(const struct uploader *u, uint64_t attempt, uint32_t index)
 {
     auto_free uint32_t *words = calloc(u->chunk_words, sizeof(*words));
     assert(words);
@@ -146,23 +152,51 @@ static int send_chunk(struct uploader *u, uint64_t attempt, uint32_t index, stru
     chunk.attempt = attempt;
     chunk.index = index;
     chunk.data = (ProtobufCBinaryData){(size_t)n * 4, (uint8_t *)words};
-    return link_send(update, u->conn, FED_CHUNK, &chunk.base);
+    return codec_pack(&chunk.base);
 }
 
-static int send_chunks(struct uploader *u, const Fed__Go *go, struct update *update)
+/* As a client that masks: all is ready before it says LOCKED. */
+static int make_chunks(struct uploader *u, uint64_t attempt)
 {
-    for (uint32_t i = go->from_chunk; i * u->chunk_words < u->words; i++) {
-        int r = send_chunk(u, go->attempt, i, update);
-        if (r < 0)
-            return r;
+    for (uint32_t i = 0; i < count_chunks(u); i++) {
+        blob_unref(u->chunks[i]);
+        u->chunks[i] = make_chunk(u, attempt, i);
+        if (!u->chunks[i])
+            return -ENOMEM;
     }
     return 0;
 }
 
-static int send_done(struct uploader *u, uint64_t attempt, struct update *update)
+static int send_locked(struct uploader *u, uint64_t attempt, struct update *update)
 {
+    Fed__Locked locked = FED__LOCKED__INIT;
+    locked.attempt = attempt;
+    return link_send(update, u->conn, FED_LOCKED, &locked.base);
+}
+
+static int commit(struct uploader *u, uint64_t attempt, struct update *update)
+{
+    int r = send_confirm(u, attempt, update);
+    if (r == 0)
+        r = make_chunks(u, attempt);
+    return r == 0 ? send_locked(u, attempt, update) : r;
+}
+
+static int send_chunks(struct uploader *u, const Fed__Go *go, struct update *update)
+{
+    int r = 0;
+    for (uint32_t i = go->from_chunk; r == 0 && i < count_chunks(u); i++)
+        r = update_send(update, u->conn, FED_CHUNK, steal(&u->chunks[i]));
+    return r;
+}
+
+/* With the last chunk the round is over for this client. */
+static int take_result(struct uploader *u, const Fed__ResultChunk *chunk, struct update *update)
+{
+    if (chunk->index + 1 < count_chunks(u))
+        return 0;
     Fed__Done done = FED__DONE__INIT;
-    done.attempt = attempt;
+    done.attempt = chunk->attempt;
     return link_send(update, u->conn, FED_DONE, &done.base);
 }
 
@@ -179,11 +213,11 @@ static int answer(struct uploader *u, const struct event *event, const ProtobufC
     case FED_OPEN:
         return send_ready(u, event, (const Fed__Open *)message, hash, update);
     case FED_COMMIT:
-        return send_confirm(u, ((const Fed__Commit *)message)->attempt, update);
+        return commit(u, ((const Fed__Commit *)message)->attempt, update);
     case FED_GO:
         return send_chunks(u, (const Fed__Go *)message, update);
-    case FED_RESULT:
-        return send_done(u, ((const Fed__Result *)message)->attempt, update);
+    case FED_RESULT_CHUNK:
+        return take_result(u, (const Fed__ResultChunk *)message, update);
     case FED_RUN_END:
         return update_stop(update, 0, "the run has ended");
     case FED_ABORT:
@@ -221,6 +255,8 @@ int uploader_step(void *core, const struct event *event, struct update *update)
         return update_limit(update, u->conn, UPLOADER_LIMIT) < 0 ? -ENOMEM : send_hello(u, update);
     case EVENT_FRAME:
         return take_frame(u, event, update);
+    case EVENT_CLOSED:
+        return update_stop(update, 1, "the connection is lost");
     default:
         return 0;
     }
