@@ -21,8 +21,8 @@ struct slot {
 };
 
 struct event_draw {
-    struct rng *rng; /* owned */
-    uint64_t next;   /* first position that has not been looked at */
+    struct rng *rng;           /* owned */
+    struct optics_event ahead; /* the next event; at position `pulses`: there is none */
     uint64_t pulses;
     double scale; /* 1 / log(1 - total probability): turns the log of a uniform into a gap */
     struct slot slots[OPTICS_OUTCOMES];
@@ -64,6 +64,49 @@ static unsigned pick(const struct slot slots[OPTICS_OUTCOMES], uint64_t random)
     return fraction < slots[i].keep ? i : slots[i].other;
 }
 
+/* ---- events ------------------------------------------------------------------------------- */
+
+static void refill(struct event_draw *d)
+{
+    rng_bytes(d->rng, d->words, sizeof(d->words));
+    d->used = 0;
+}
+
+/* Pulses without an event before the next one: P(gap >= k) = P(uniform <= (1 - total)^k). */
+static double gap(const struct event_draw *d, uint64_t random)
+{
+    double uniform = (double)((random >> 11) + 1) * 0x1p-53; /* in (0, 1] */
+    return floor(log(uniform) * d->scale);
+}
+
+/* The first event at `from` or later. */
+static void look_ahead(struct event_draw *d, uint64_t from)
+{
+    if (d->used == WORDS)
+        refill(d);
+    double skip = gap(d, d->words[d->used]);
+    d->ahead = d->events[pick(d->slots, d->words[d->used + 1])];
+    d->used += 2;
+    d->ahead.position =
+        skip < (double)(d->pulses - from) ? from + (uint64_t)skip : d->pulses; /* or NaN */
+}
+
+size_t event_draw_until(struct event_draw *d, struct optics_event *out, size_t max, uint64_t until)
+{
+    size_t n = 0;
+    until = MIN(until, d->pulses);
+    while (n < max && d->ahead.position < until) {
+        out[n++] = d->ahead;
+        look_ahead(d, d->ahead.position + 1);
+    }
+    return n;
+}
+
+size_t event_draw_next(struct event_draw *d, struct optics_event *out, size_t max)
+{
+    return event_draw_until(d, out, max, d->pulses);
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 /* Returns the probability that a pulse pair is an event. */
@@ -94,10 +137,12 @@ struct event_draw *event_draw_new(
     d->pulses = pulses;
     d->used = WORDS;
     d->rng = rng_new(seed);
-    if (d->rng)
-        return d;
-    event_draw_free(d);
-    return NULL;
+    if (!d->rng) {
+        event_draw_free(d);
+        return NULL;
+    }
+    look_ahead(d, 0);
+    return d;
 }
 
 void event_draw_free(struct event_draw *d)
@@ -112,41 +157,6 @@ void event_draw_free(struct event_draw *d)
 void event_draw_freep(struct event_draw **d)
 {
     event_draw_free(*d);
-}
-
-/* ---- events ------------------------------------------------------------------------------- */
-
-static void refill(struct event_draw *d)
-{
-    rng_bytes(d->rng, d->words, sizeof(d->words));
-    d->used = 0;
-}
-
-/* Pulses without an event before the next one: P(gap >= k) = P(uniform <= (1 - total)^k). */
-static double gap(const struct event_draw *d, uint64_t random)
-{
-    double uniform = (double)((random >> 11) + 1) * 0x1p-53; /* in (0, 1] */
-    return floor(log(uniform) * d->scale);
-}
-
-size_t event_draw_next(struct event_draw *d, struct optics_event *out, size_t max)
-{
-    size_t n = 0;
-    while (n < max && d->next < d->pulses) {
-        if (d->used == WORDS)
-            refill(d);
-        double skip = gap(d, d->words[d->used]);
-        unsigned outcome = pick(d->slots, d->words[d->used + 1]);
-        d->used += 2;
-        if (!(skip < (double)(d->pulses - d->next))) {
-            d->next = d->pulses;
-            break;
-        }
-        out[n] = d->events[outcome];
-        out[n].position = d->next + (uint64_t)skip;
-        d->next = out[n++].position + 1;
-    }
-    return n;
 }
 
 /* A multinomial as a chain of binomials: each outcome among the pulses that the former ones left. */

@@ -27,6 +27,9 @@ void event_draw_freep(struct event_draw **d);
 /* The next events, positions strictly increasing. Fewer than `max`: the block is at its end. How many
  * are asked for at once does not change what is drawn. */
 size_t event_draw_next(struct event_draw *d, struct optics_event *out, size_t max) must_check;
+/* The same, but only of pulses before `until`: fewer than `max`: all of them have been looked at. */
+size_t event_draw_until(
+    struct event_draw *d, struct optics_event *out, size_t max, uint64_t until) must_check;
 
 /* Only the numbers of a block's events per outcome, from the same distribution: exact binomials. */
 void event_draw_counts(

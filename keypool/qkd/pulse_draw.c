@@ -46,19 +46,17 @@ static uint8_t coin(struct rng *r)
     return (uint8_t)rng_below(r, 2);
 }
 
-/* Bases by the link's shares: a mixed pair is X-Y or Y-X alike. */
-static void prepare(struct pulse_draw *d, struct optics_event *e)
+void pulse_draw_choices(const struct link_params *p, struct rng *r, struct optics_event *e)
 {
-    double u = rng_uniform(d->rng);
-    double xx = d->params.share_xx;
-    if (u < xx)
+    double u = rng_uniform(r);
+    if (u < p->share_xx)
         e->a.basis = e->b.basis = OPTICS_X;
-    else if (u < xx + d->params.share_yy)
+    else if (u < p->share_xx + p->share_yy)
         e->a.basis = e->b.basis = OPTICS_Y;
     else
-        e->b.basis = !(e->a.basis = coin(d->rng));
-    e->a.bit = coin(d->rng);
-    e->b.bit = coin(d->rng);
+        e->b.basis = !(e->a.basis = coin(r));
+    e->a.bit = coin(r);
+    e->b.bit = coin(r);
 }
 
 /* Exactly one click? */
@@ -74,14 +72,20 @@ static bool detect(struct pulse_draw *d, struct optics_event *e)
     return first != second;
 }
 
-size_t pulse_draw_next(struct pulse_draw *d, struct optics_event *out, size_t max)
+size_t pulse_draw_until(struct pulse_draw *d, struct optics_event *out, size_t max, uint64_t until)
 {
     size_t n = 0;
-    while (n < max && d->next < d->pulses) {
+    until = MIN(until, d->pulses);
+    while (n < max && d->next < until) {
         out[n] = (struct optics_event){.position = d->next++};
-        prepare(d, &out[n]);
+        pulse_draw_choices(&d->params, d->rng, &out[n]);
         if (detect(d, &out[n]))
             n++;
     }
     return n;
+}
+
+size_t pulse_draw_next(struct pulse_draw *d, struct optics_event *out, size_t max)
+{
+    return pulse_draw_until(d, out, max, d->pulses);
 }

@@ -21,3 +21,10 @@ void pulse_draw_freep(struct pulse_draw **d);
 
 /* As event_draw_next. */
 size_t pulse_draw_next(struct pulse_draw *d, struct optics_event *out, size_t max) must_check;
+/* As event_draw_until. */
+size_t pulse_draw_until(
+    struct pulse_draw *d, struct optics_event *out, size_t max, uint64_t until) must_check;
+
+/* What both users choose for one pulse pair: bases by the link's shares, a mixed pair X-Y or Y-X alike,
+ * bits at random. Position and detector are left as they are. */
+void pulse_draw_choices(const struct link_params *p, struct rng *r, struct optics_event *e);

@@ -2,8 +2,8 @@
 #include "keypool/qkd/sim_level_rate.h"
 
 #include "common/secret.h"
-#include "common/sha256.h"
 #include "common/util.h"
+#include "keypool/qkd/sim_seed.h"
 #include "keypool/qkd/source.h"
 #include "proto/kme.h"
 #include "proto/qkd.pb-c.h"
@@ -36,9 +36,9 @@ static double poisson(struct rng *r, double mean)
 }
 
 /* What one block counts: independent Poisson numbers about the model's expectations. */
-static struct keyrate_counts draw(struct rng *r, const struct link_params *params, double pulses)
+static struct keyrate_counts draw(struct rng *r, const struct sim_link *link, double pulses)
 {
-    struct keyrate_counts mean = link_model_expect(params, pulses);
+    struct keyrate_counts mean = sim_link_expect(&link->params, &link->running.light, pulses);
     struct keyrate_counts c = mean;
     c.m_x = poisson(r, mean.m_x);
     c.n_x = c.m_x + poisson(r, mean.n_x - mean.m_x);
@@ -50,23 +50,10 @@ static struct keyrate_counts draw(struct rng *r, const struct link_params *param
 
 /* ---- key ---------------------------------------------------------------------------------- */
 
-/* One seed per pair, block and use: the number is never used twice under one boot's seed. */
-static void block_seed(uint8_t out[RNG_SEED_BYTES], const struct sim_level_rate *l,
-    const struct sim_request *q, const char *use)
-{
-    uint8_t number[8];
-    put_u64le(number, q->number);
-    const char *a = q->link->user[0]->name;
-    const char *b = q->link->user[1]->name;
-    const struct sha256_part parts[] = {{use, strlen(use)}, {l->seed, sizeof(l->seed)},
-        {a, strlen(a)}, {b, strlen(b)}, {number, sizeof(number)}};
-    sha256_parts(out, parts, ARRAY_SIZE(parts));
-}
-
 static int fill_key(struct secret *key, const struct sim_level_rate *l, const struct sim_request *q)
 {
     uint8_t seed[RNG_SEED_BYTES];
-    block_seed(seed, l, q, "qfl simulated key");
+    sim_seed_derive(seed, l->seed, "qfl simulated key", q->link, q->number);
     struct rng *r = rng_new(seed);
     secret_wipe(seed, sizeof(seed));
     if (!r)
@@ -97,7 +84,7 @@ static int deliver(const struct sim_level_rate *l, const struct sim_request *q, 
     if (r < 0)
         return r;
     uint8_t id[RNG_SEED_BYTES];
-    block_seed(id, l, q, "qfl simulated block id");
+    sim_seed_derive(id, l->seed, "qfl simulated block id", q->link, q->number);
     Qkd__RateBlock block = QKD__RATE_BLOCK__INIT;
     block.block = (ProtobufCBinaryData){SOURCE_BLOCK_ID_BYTES, id};
     block.key = (ProtobufCBinaryData){key.len, key.data};
@@ -114,7 +101,7 @@ static struct keyrate measure(struct sim_level_rate *l, const struct sim_request
     struct keyrate_options o = l->options;
     o.pulses = q->pulses;
     o.seconds = q->seconds;
-    struct keyrate_counts c = draw(l->counts, &q->link->params, q->pulses);
+    struct keyrate_counts c = draw(l->counts, q->link, q->pulses);
     return keyrate_compute(&c, &o);
 }
 

@@ -2,6 +2,7 @@
 #include "keypool/qkd/sim_topology.h"
 
 #include "common/util.h"
+#include "keypool/qkd/sim_block.h"
 
 #include <errno.h>
 
@@ -83,6 +84,20 @@ int sim_link_end(const struct sim_link *l, const struct sim_user *user)
     return l->user[1] == user;
 }
 
+struct keyrate_counts sim_link_expect(
+    const struct link_params *p, const struct eve *light, double pulses)
+{
+    struct keyrate_counts quiet = link_model_expect(p, pulses);
+    if (light->intercept == 0 && light->phase_noise == 0)
+        return quiet;
+    struct optics o;
+    eve_optics(&o, p, light);
+    struct keyrate_counts c = optics_expect(&o, pulses);
+    c.mu = quiet.mu;
+    c.expected_e_y = quiet.expected_e_y; /* she is not expected */
+    return c;
+}
+
 /* ---- links -------------------------------------------------------------------------------- */
 
 static bool rule_is_for(const struct sim_rule *rule, const char *a, const char *b)
@@ -122,13 +137,19 @@ static int push_link(struct sim_topology *t, struct sim_user *a, struct sim_user
     return 0;
 }
 
+static void free_link(struct sim_link *l)
+{
+    sim_block_free(l->block);
+    free(l);
+}
+
 static void drop_links(struct sim_topology *t, const struct sim_user *user)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->n_links; i++) {
         struct sim_link *l = t->links[i];
         if (l->user[0] == user || l->user[1] == user)
-            free(l);
+            free_link(l);
         else
             t->links[kept++] = l;
     }
@@ -262,7 +283,7 @@ void sim_topology_free(struct sim_topology *t)
     if (!t)
         return;
     for (size_t i = 0; i < t->n_links; i++)
-        free(t->links[i]);
+        free_link(t->links[i]);
     for (size_t i = 0; i < t->n_users; i++)
         free(t->users[i]);
     free(t->links);

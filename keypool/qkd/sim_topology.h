@@ -8,7 +8,8 @@
 #pragma once
 
 #include "common/rng.h"
-#include "keypool/qkd/link_model.h"
+#include "keypool/qkd/eve_lies.h"
+#include "keypool/qkd/eve.h"
 #include "proto/link.h"
 
 #define SIM_USERS_MAX  256
@@ -41,17 +42,30 @@ struct sim_grants {
     size_t n;
 };
 
+/* What is done to a link, by switches of the operator. */
+struct sim_attack {
+    struct eve light;
+    enum eve_lie lie;
+};
+
 struct sim_link {
     struct sim_user *user[2]; /* in the order of their names */
     struct link_params params;
+    struct sim_attack attack;  /* of blocks that begin from now on */
+    struct sim_attack running; /* of the block being acquired */
     struct sim_grants grants[2];
     bool acquiring;
-    double due_ms;          /* when what is being acquired is complete; then: when it was */
-    uint64_t prefill_bytes; /* still to be delivered at once */
+    double begun_ms;         /* when what is being acquired has begun */
+    double due_ms;           /* when it is complete; then: when it was */
+    struct sim_block *block; /* owned; of raw clicks, under way; NULL: none */
+    uint64_t prefill_bytes;  /* still to be delivered at once */
     uint64_t blocks;
-    uint64_t empty_blocks; /* acquired, but without key */
-    uint64_t key_bytes;
+    uint64_t empty_blocks; /* level rate: acquired, but without key */
+    uint64_t off_blocks;   /* of raw clicks: broken off */
+    uint64_t key_bytes;    /* level rate */
+    uint64_t events;       /* of raw clicks: drawn in complete blocks */
     double last_qber;
+    struct keyrate_counts drawn; /* of the last complete block of raw clicks, the truth */
 };
 
 struct sim_topology;
@@ -74,5 +88,8 @@ struct sim_link *sim_topology_link(const struct sim_topology *t, size_t i);
 /* NULL if the two have no link. */
 struct sim_link *sim_topology_find_link(
     const struct sim_topology *t, const struct sim_user *a, const char *b);
+/* Counts that a block of the link is expected to have under that light. */
+struct keyrate_counts sim_link_expect(
+    const struct link_params *p, const struct eve *light, double pulses);
 /* The user's end of its link: 0 or 1. */
 int sim_link_end(const struct sim_link *l, const struct sim_user *user);

@@ -2,12 +2,11 @@
 #include "keypool/qkd/simulator_internal.h"
 
 #include "common/util.h"
-#include "keypool/qkd/sim_level_rate.h"
 #include "proto/kme.h"
 #include "proto/qkd.pb-c.h"
 
 #include <errno.h>
-#include <math.h>
+#include <stdio.h>
 
 /* ---- life --------------------------------------------------------------------------------- */
 
@@ -26,7 +25,9 @@ struct simulator *simulator_new(
     s->next_due_ms = NEVER_MS;
     s->ctl = (struct ctl_responder){.answer = simulator_answer, .owner = s};
     s->arena = arena_new(EXCHANGE_HELLO_MAX);
-    if (s->arena)
+    bool has_raw_clicks = level->ops->begin != NULL;
+    s->chunk = has_raw_clicks ? sim_chunk_new() : NULL;
+    if (s->arena && (s->chunk || !has_raw_clicks))
         return s;
     simulator_free(s);
     return NULL;
@@ -40,182 +41,8 @@ void simulator_free(struct simulator *s)
     s->level->ops->free(s->level);
     if (s->arena)
         arena_free(s->arena);
+    sim_chunk_free(s->chunk);
     free(s);
-}
-
-/* ---- grants ------------------------------------------------------------------------------- */
-
-static bool both_granted(const struct sim_link *l)
-{
-    return l->grants[0].n > 0 && l->grants[1].n > 0;
-}
-
-/* The oldest grant of an end is used up: its room. */
-static uint64_t take_grant(struct sim_grants *g)
-{
-    uint64_t room = g->max_bytes[0];
-    g->n--;
-    memmove(g->max_bytes, g->max_bytes + 1, g->n * sizeof(g->max_bytes[0]));
-    return room;
-}
-
-/* 0 means no limit. */
-static uint64_t smaller_room(uint64_t a, uint64_t b)
-{
-    if (a == 0 || b == 0)
-        return MAX(a, b);
-    return MIN(a, b);
-}
-
-/* ---- acquisition -------------------------------------------------------------------------- */
-
-static double block_ms(const struct simulator *s)
-{
-    return s->config.speedup > 0 ? 1000 * s->config.block_s / s->config.speedup : 0;
-}
-
-static void acquire(struct simulator *s, struct sim_link *l, double from_ms)
-{
-    l->acquiring = true;
-    l->due_ms = from_ms + block_ms(s);
-    s->next_due_ms = MIN(s->next_due_ms, (uint64_t)ceil(l->due_ms));
-    s->turn = l;
-}
-
-static void stop(struct simulator *s, struct sim_link *l)
-{
-    l->acquiring = false;
-    if (s->turn == l)
-        s->turn = NULL;
-}
-
-static bool may_acquire(const struct simulator *s, const struct sim_link *l)
-{
-    return !l->acquiring && both_granted(l) && (s->config.schedule == SIM_PARALLEL || !s->turn);
-}
-
-/* Round robin: the next link in turn that both its users want. */
-static void pass_the_turn(struct simulator *s, double from_ms)
-{
-    size_t n = sim_topology_links(s->topology);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = (s->next_turn + i) % n;
-        struct sim_link *l = sim_topology_link(s->topology, at);
-        if (!may_acquire(s, l))
-            continue;
-        s->next_turn = (at + 1) % n;
-        acquire(s, l, from_ms);
-        return;
-    }
-}
-
-static int make(struct simulator *s, struct sim_link *l, uint64_t prefill, struct sim_made *made,
-    struct update *u)
-{
-    struct sim_request q = {.link = l, .number = s->number++};
-    q.prefill_bytes = prefill;
-    q.seconds = prefill ? 0 : s->config.block_s;
-    q.pulses = q.seconds * s->config.clock_hz;
-    q.max_bytes = smaller_room(l->grants[0].max_bytes[0], l->grants[1].max_bytes[0]);
-    int r = s->level->ops->make(s->level, &q, u, made);
-    if (r < 0 || made->key_bytes == 0)
-        return r;
-    take_grant(&l->grants[0]);
-    take_grant(&l->grants[1]);
-    l->blocks++;
-    l->key_bytes += made->key_bytes;
-    return 0;
-}
-
-/* What is to be there at once is delivered grant by grant. */
-static int deliver_prefill(struct simulator *s, struct sim_link *l, struct update *u)
-{
-    while (l->prefill_bytes > 0 && both_granted(l)) {
-        struct sim_made made;
-        int r = make(s, l, MIN(l->prefill_bytes, SIM_BLOCK_BYTES_MAX), &made, u);
-        if (r < 0)
-            return r;
-        l->prefill_bytes -= made.key_bytes;
-    }
-    return 0;
-}
-
-static int complete(struct simulator *s, struct sim_link *l, struct update *u)
-{
-    struct sim_made made;
-    stop(s, l);
-    int r = make(s, l, 0, &made, u);
-    if (r < 0)
-        return r;
-    l->last_qber = made.qber;
-    if (made.key_bytes)
-        return 0;
-    l->empty_blocks++;
-    update_note(u, NOTE_WARNING, "%s-%s: a block of %g s without key, QBER %.4f (SIMULATED)",
-        l->user[0]->name, l->user[1]->name, s->config.block_s, made.qber);
-    return 0;
-}
-
-static bool is_due(const struct simulator *s, const struct sim_link *l)
-{
-    return l->acquiring && l->due_ms <= (double)s->now_ms;
-}
-
-/* A link that goes on at once loses no time between two blocks. */
-static int run_link(struct simulator *s, struct sim_link *l, struct update *u)
-{
-    int r = 0;
-    for (int i = 0; r == 0 && is_due(s, l) && i < SIM_GRANTS_MAX; i++) {
-        r = complete(s, l, u);
-        if (r == 0 && s->config.schedule == SIM_ROUND_ROBIN)
-            pass_the_turn(s, l->due_ms);
-        else if (r == 0 && may_acquire(s, l))
-            acquire(s, l, l->due_ms);
-    }
-    return r;
-}
-
-static int run_due(struct simulator *s, struct update *u)
-{
-    s->next_due_ms = NEVER_MS;
-    for (size_t i = 0; i < sim_topology_links(s->topology); i++) {
-        struct sim_link *l = sim_topology_link(s->topology, i);
-        int r = run_link(s, l, u);
-        if (r < 0)
-            return r;
-        if (l->acquiring)
-            s->next_due_ms = MIN(s->next_due_ms, (uint64_t)ceil(l->due_ms));
-    }
-    return 0;
-}
-
-int simulator_run(struct simulator *s, struct update *u)
-{
-    return s->now_ms >= s->next_due_ms ? run_due(s, u) : 0;
-}
-
-static int granted(struct simulator *s, struct sim_link *l, struct update *u)
-{
-    int r = deliver_prefill(s, l, u);
-    if (r == 0 && may_acquire(s, l))
-        acquire(s, l, (double)s->now_ms);
-    return r;
-}
-
-void simulator_replan(struct simulator *s)
-{
-    s->next_due_ms = s->now_ms;
-    for (size_t i = 0; i < sim_topology_links(s->topology); i++) {
-        struct sim_link *l = sim_topology_link(s->topology, i);
-        if (l->acquiring)
-            l->due_ms = (double)s->now_ms + block_ms(s);
-    }
-}
-
-void simulator_forget_turns(struct simulator *s)
-{
-    s->turn = NULL;
-    s->next_turn = 0;
 }
 
 /* ---- users -------------------------------------------------------------------------------- */
@@ -228,20 +55,50 @@ static struct sim_user *user_of(const struct simulator *s, uint32_t conn)
     return NULL;
 }
 
-/* Its grants are gone with its connection, and what its links were acquiring. */
-static void forget(struct simulator *s, struct sim_user *user)
+static bool is_end_of(const struct sim_link *l, const struct sim_user *user)
 {
+    return l->user[0] == user || l->user[1] == user;
+}
+
+/* Its grants are gone with its connection, and what its links were acquiring; the ends that still have
+ * one are told. */
+static int forget_grants(
+    struct simulator *s, struct sim_user *user, bool is_open, const char *why, struct update *u)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sim_topology_links(s->topology); i++) {
+        struct sim_link *l = sim_topology_link(s->topology, i);
+        if (!is_end_of(l, user))
+            continue;
+        int end = sim_link_end(l, user);
+        l->grants[end].n = 0;
+        r = simulator_call_off(s, l, is_open ? 3 : 1U << !end, why, u);
+        if (r == 0)
+            r = simulator_resume(s, l, u);
+    }
+    return r;
+}
+
+/* "who: why", cut between two characters if it is too long. */
+static void say_why(char out[QKD_REASON_MAX], const char *who, const char *why)
+{
+    if (snprintf(out, QKD_REASON_MAX, "%s: %s", who, why) < (int)QKD_REASON_MAX)
+        return;
+    size_t n = QKD_REASON_MAX - 1;
+    while (((uint8_t)out[n - 1] & 0xc0) == 0x80)
+        n--;
+    out[n - ((uint8_t)out[n - 1] >= 0xc0)] = '\0';
+}
+
+static int forget(
+    struct simulator *s, struct sim_user *user, bool is_open, const char *why, struct update *u)
+{
+    char reason[QKD_REASON_MAX];
+    say_why(reason, user->name, why);
+    int r = forget_grants(s, user, is_open, reason, u);
     user->conn = 0;
     user->welcomed = false;
-    for (size_t i = 0; i < sim_topology_links(s->topology); i++) {
-        struct sim_link *l = sim_topology_link(s->topology, i);
-        if (l->user[0] != user && l->user[1] != user)
-            continue;
-        l->grants[sim_link_end(l, user)].n = 0;
-        stop(s, l);
-    }
-    if (s->config.schedule == SIM_ROUND_ROBIN && !s->turn)
-        pass_the_turn(s, (double)s->now_ms);
+    return r;
 }
 
 int simulator_drop(struct simulator *s, struct sim_user *user, struct update *u, const char *why)
@@ -249,8 +106,8 @@ int simulator_drop(struct simulator *s, struct sim_user *user, struct update *u,
     uint32_t conn = user->conn;
     if (conn == 0)
         return 0;
-    forget(s, user);
-    return update_close(u, conn, "%s", why);
+    int r = forget(s, user, true, why, u);
+    return r < 0 ? r : update_close(u, conn, "%s", why);
 }
 
 static int open_user(struct simulator *s, const struct event *event, struct update *u)
@@ -276,7 +133,7 @@ static int welcome(struct simulator *s, struct sim_user *user, struct update *u)
     m.peers = peers;
     for (size_t i = 0; i < sim_topology_links(s->topology); i++) {
         struct sim_link *l = sim_topology_link(s->topology, i);
-        if (l->user[0] == user || l->user[1] == user)
+        if (is_end_of(l, user))
             peers[m.n_peers++] = l->user[l->user[0] == user]->name;
     }
     user->welcomed = true;
@@ -306,7 +163,38 @@ static int hear_grant(
     if (g->n == SIM_GRANTS_MAX)
         return simulator_drop(s, user, u, "grants more blocks than may be outstanding");
     g->max_bytes[g->n++] = m->max_bytes;
-    return granted(s, l, u);
+    return simulator_granted(s, l, u);
+}
+
+/* The link's block under way, if it is this one; what crossed its end is no matter. */
+static struct sim_link *find_block(const struct simulator *s, const struct sim_user *user,
+    const char *peer, ProtobufCBinaryData id)
+{
+    struct sim_link *l = sim_topology_find_link(s->topology, user, peer);
+    return l && l->block && sim_block_is(l->block, id.data, id.len) ? l : NULL;
+}
+
+static int hear_got(struct simulator *s, struct sim_user *user, const Qkd__Got *m, struct update *u)
+{
+    struct sim_link *l = find_block(s, user, m->peer, m->block);
+    if (!l)
+        return 0;
+    if (sim_block_got(l->block, sim_link_end(l, user), m->events) != 0)
+        return simulator_drop(s, user, u, "has taken another number of events than it was told");
+    simulator_look_again(s);
+    return 0;
+}
+
+static int hear_stop(
+    struct simulator *s, struct sim_user *user, const Qkd__Stop *m, struct update *u)
+{
+    struct sim_link *l = find_block(s, user, m->peer, m->block);
+    if (!l)
+        return 0;
+    char reason[QKD_REASON_MAX];
+    say_why(reason, user->name, m->reason);
+    int r = simulator_call_off(s, l, 1U << !sim_link_end(l, user), reason, u);
+    return r < 0 ? r : simulator_resume(s, l, u);
 }
 
 static int hear_user(
@@ -320,11 +208,16 @@ static int hear_user(
         return simulator_drop(s, user, u, e.text);
     if (r < 0 || !message)
         return r;
-    if (event->frame.type == QKD_HELLO)
+    switch (event->frame.type) {
+    case QKD_HELLO:
         return hear_hello(s, user, (const Qkd__Hello *)message, u);
-    if (event->frame.type == QKD_GRANT)
+    case QKD_GRANT:
         return hear_grant(s, user, (const Qkd__Grant *)message, u);
-    return 0; /* of a raw block: there is none at level rate */
+    case QKD_GOT:
+        return hear_got(s, user, (const Qkd__Got *)message, u);
+    default: /* link_frame lets no other pass */
+        return hear_stop(s, user, (const Qkd__Stop *)message, u);
+    }
 }
 
 /* ---- events ------------------------------------------------------------------------------- */
@@ -349,12 +242,11 @@ static int on_frame(struct simulator *s, const struct event *event, struct updat
     return 0; /* was closed by us */
 }
 
-static void on_closed(struct simulator *s, const struct event *event)
+static int on_closed(struct simulator *s, const struct event *event, struct update *u)
 {
     struct sim_user *user = user_of(s, event->conn);
-    if (user)
-        forget(s, user);
     ctl_responder_closed(&s->ctl, event->conn);
+    return user ? forget(s, user, false, "its KME has disconnected", u) : 0;
 }
 
 static int tick_users(struct simulator *s, struct update *u)
@@ -381,8 +273,7 @@ static int dispatch(struct simulator *s, const struct event *event, struct updat
     case EVENT_FRAME:
         return on_frame(s, event, u);
     case EVENT_CLOSED:
-        on_closed(s, event);
-        return 0;
+        return on_closed(s, event, u);
     case EVENT_JOB: /* none is ever asked for */
         event->job->free(event->job);
         return 0;
@@ -406,68 +297,4 @@ uint64_t simulator_deadline_ms(const struct simulator *s)
             deadline = MIN(deadline, link_deadline_ms(&user->link));
     }
     return deadline;
-}
-
-/* ---- configuration ------------------------------------------------------------------------ */
-
-static struct keyrate_options block_options(const struct simulator_config *config, double seconds)
-{
-    struct keyrate_options o = config->options;
-    o.seconds = seconds;
-    o.pulses = seconds * config->clock_hz;
-    return o;
-}
-
-struct keyrate simulator_expect(
-    const struct simulator_config *config, const struct link_params *params)
-{
-    struct keyrate_options o = block_options(config, config->block_s);
-    struct keyrate_counts c = link_model_expect(params, o.pulses);
-    return keyrate_compute(&c, &o);
-}
-
-static int check_link(
-    const struct simulator_config *config, const struct sim_link *l, struct err *e)
-{
-    struct keyrate_options o = block_options(config, 1);
-    struct keyrate_counts c = link_model_expect(&l->params, o.pulses);
-    double shortest = keyrate_shortest_s(&c, &o);
-    if (!isfinite(shortest))
-        return err_set(e, -EINVAL, "no block, however long, yields a key");
-    if (config->block_s < shortest)
-        return err_set(e, -EINVAL,
-            "a block of %g s yields no key; the shortest that does takes %.2f s", config->block_s,
-            ceil(100 * shortest) / 100);
-    if (simulator_expect(config, &l->params).key_bits > 8 * (double)SIM_BLOCK_BYTES_MAX)
-        return err_set(e, -EINVAL, "a block of %g s yields more than %llu MiB of key",
-            config->block_s, (unsigned long long)SIM_BLOCK_BYTES_MAX >> 20);
-    return 0;
-}
-
-static bool has_link(const struct sim_topology *t, const struct sim_user *user)
-{
-    for (size_t i = 0; i < sim_topology_links(t); i++)
-        if (sim_topology_link(t, i)->user[0] == user || sim_topology_link(t, i)->user[1] == user)
-            return true;
-    return false;
-}
-
-int simulator_check(
-    const struct simulator_config *config, const struct sim_topology *topology, struct err *e)
-{
-    const struct sim_link *last = NULL; /* most links have the same parameters */
-    for (size_t i = 0; i < sim_topology_links(topology); i++) {
-        const struct sim_link *l = sim_topology_link(topology, i);
-        if (last && link_params_equal(&last->params, &l->params))
-            continue;
-        int r = check_link(config, l, e);
-        if (r < 0)
-            return err_wrap(e, r, "link %s-%s", l->user[0]->name, l->user[1]->name);
-        last = l;
-    }
-    for (size_t i = 0; i < sim_topology_users(topology); i++)
-        if (!has_link(topology, sim_topology_user(topology, i)))
-            return err_set(e, -EINVAL, "user %s has no link: give links or default_link",
-                sim_topology_user(topology, i)->name);
-    return 0;
 }

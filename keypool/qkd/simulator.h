@@ -3,10 +3,12 @@
  *
  * A user's KME grants blocks; when both ends of a link have granted one, the link acquires pulses for
  * a block's time (divided by `speedup`) and both are told the outcome, by the level of fidelity
- * (sim_level.h). A block whose delivery to one end fails is gone: the other end's vault voids it,
- * ids tell. A restart forgets grants and never repeats a byte or an id, because the seed is new at
- * each boot (boot_seed.h). Connections: ROLE_KME (exchange qkd, this end responds), ROLE_CTL (verbs
- * status, links, set, metrics).
+ * (sim_level.h): finished key at the end, or raw clicks while the light passes, as far as both ends
+ * have credit. A block of finished key whose delivery to one end fails is gone: the other end's vault
+ * voids it, ids tell. A block of raw clicks is called off at both ends when one leaves or stops it. A
+ * restart forgets grants and never repeats a byte or an id, because the seed is new at each boot
+ * (boot_seed.h). What the operator switches on a link holds from the next block on. Connections:
+ * ROLE_KME (exchange qkd, this end responds), ROLE_CTL (verbs status, links, set, metrics).
  *
  * Everything it feeds is SIMULATED; it could compute every key and never pretends otherwise.
  */
@@ -24,6 +26,7 @@ struct simulator_config {
     double block_s;                 /* simulated seconds of acquisition per block */
     double clock_hz;                /* pulses per second */
     double speedup;                 /* simulated seconds per real one; 0: as fast as it goes */
+    uint64_t full_speed_blocks;     /* of each link, the first: without waiting */
     struct keyrate_options options; /* eps, f, kato: for what is shown */
 };
 
@@ -42,6 +45,9 @@ uint64_t simulator_deadline_ms(const struct simulator *s);
  * without a link. -EINVAL with a sentence. */
 int simulator_check(const struct simulator_config *config, const struct sim_topology *topology,
     struct err *e) must_check;
-/* What one block of this link yields on average. */
+/* What one block of this link yields on average, without Eve. */
 struct keyrate simulator_expect(
     const struct simulator_config *config, const struct link_params *params);
+/* The same with what is done to the link now. */
+struct keyrate simulator_expect_link(
+    const struct simulator_config *config, const struct sim_link *link);
