@@ -262,9 +262,14 @@ federation_has_key() { # N
 # Waits until all are there and every pair has key, then starts a run with start: manual.
 federation_begin() {
     local deadline=$((SECONDS + 60))
+    echo "waiting until every client is there and every pair has key"
     until federation_has_key 1; do
         federation_check_alive || return 70
-        [ $SECONDS -lt $deadline ] || { echo "no key after 60 s" >&2 && return 75; }
+        [ $SECONDS -lt $deadline ] || {
+            echo "after 60 s not every pair has key:" >&2
+            "$QFLCTL" status --control "$FED_DIR/server/ctl.sock" >&2
+            return 75
+        }
         sleep 0.1
     done
     "$QFLCTL" run start --control "$FED_DIR/server/ctl.sock" >/dev/null
@@ -275,7 +280,6 @@ federation_check_alive() {
     local pidfile name
     for pidfile in "$FED_DIR"/*.pid; do
         name=$(basename "$pidfile" .pid)
-        [ "$name" = evaluate ] && continue
         kill -0 "$(cat "$pidfile")" 2>/dev/null && continue
         echo "$name has ended:" >&2
         tail -n 5 "$FED_DIR/$name.log" >&2
@@ -326,7 +330,11 @@ federation_follow() {
         if [ "$(jq -r .ended <<<"$status")" = true ]; then
             federation_is_evaluated && return 0
             idle=$((idle + 1))
-            [ $idle -le 300 ] || { echo "the evaluator did not finish" >&2 && return 70; }
+            [ $idle -le 300 ] || {
+                echo "the evaluator did not finish:" >&2
+                tail -n 5 "$FED_DIR/evaluate.log" >&2
+                return 70
+            }
         fi
         sleep 0.2
     done

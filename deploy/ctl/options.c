@@ -28,12 +28,22 @@ static int store_value(const struct option_spec *s, const char *value, struct er
     return 0;
 }
 
-int options_parse(
-    const struct option_spec *specs, int argc, char **argv, int *operands, struct err *e)
+static int refuse_operand(const char *verb, const char *operand, int most, struct err *e)
 {
+    if (most == 0)
+        return err_set(e, EX_USAGE, "%s takes options only, not \"%s\"", verb, operand);
+    return err_set(e, EX_USAGE, "%s: \"%s\" is one operand too many", verb, operand);
+}
+
+int options_parse(
+    const struct option_spec *specs, int argc, char **argv, int most, int *operands, struct err *e)
+{
+    const char *verb = argv[0];
     int n = 0;
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0) {
+            if (n == most)
+                return refuse_operand(verb, argv[i], most, e);
             argv[n++] = argv[i];
             continue;
         }
@@ -42,8 +52,11 @@ int options_parse(
         const struct option_spec *s =
             find_option(specs, name, equals ? (size_t)(equals - name) : strlen(name));
         if (!s)
-            return err_set(e, EX_USAGE, "%s does not know the option %s", argv[0], argv[i]);
+            return err_set(e, EX_USAGE, "%s does not know the option %s; see qflctl %s --help",
+                verb, argv[i], verb);
         if (s->is_flag) {
+            if (equals)
+                return err_set(e, EX_USAGE, "--%s takes no value", s->name);
             *s->flag = true;
             continue;
         }

@@ -19,9 +19,9 @@ struct option_spec {
     size_t *n_values;
 };
 
-/* Fills the table's targets; the operands are left in argv[0..*operands). `specs` ends with name
- * NULL. EX_USAGE with a sentence, or 0. */
-int options_parse(const struct option_spec *specs, int argc, char **argv, int *operands,
+/* Fills the table's targets; the operands, at most `most`, are left in argv[0..*operands). argv[0] is
+ * the verb's name. `specs` ends with name NULL. EX_USAGE with a sentence, or 0. */
+int options_parse(const struct option_spec *specs, int argc, char **argv, int most, int *operands,
     struct err *e) must_check;
 
 /* A whole number within [min, max], or EX_USAGE with a sentence naming the option. */

@@ -20,8 +20,10 @@ int reach(const char *socket, const char *verb, json_t *arguments, json_t **resu
     char *answer = NULL;
     int code = control_call(socket, verb, text, REACH_TIMEOUT_MS, &answer, e);
     free(text);
-    if (code != 0)
-        return code < 0 ? EX_UNAVAILABLE : code;
+    if (code > 0) /* the daemon's own refusal: say whose */
+        return err_wrap(e, code, "%s", socket);
+    if (code < 0)
+        return EX_UNAVAILABLE;
     json_error_t at;
     *result = json_loads(answer, JSON_DECODE_ANY, &at);
     free(answer);
@@ -39,9 +41,7 @@ int reach_verb(int argc, char **argv, const char *socket, const char *verb,
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
     json_t *answer = NULL;
-    int r = options_parse(specs, argc, argv, &operands, e);
-    if (r == 0 && operands > 0)
-        r = err_set(e, EX_USAGE, "%s takes no operand like \"%s\"", verb, argv[0]);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0)
         r = reach(socket, verb, NULL, &answer, e);
     if (r != 0)

@@ -16,12 +16,13 @@ struct verb {
     const char *name;    /* "run start": words separated by one space */
     const char *usage;   /* options and operands, as shown by --help */
     const char *summary; /* half a sentence */
-    /* argv[0] is the verb's last word. */
+    /* argv[0] is the verb's name. */
     int (*run)(int argc, char **argv, struct err *e);
 };
 
 /* Each file of verbs ends its table with an entry whose name is NULL. */
 extern const struct verb verbs_run[];
+extern const struct verb verbs_status[];
 extern const struct verb verbs_watch[];
 extern const struct verb verbs_keys[];
 extern const struct verb verbs_qkd[];

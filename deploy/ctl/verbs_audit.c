@@ -76,7 +76,7 @@ static int audit_keys(int argc, char **argv, struct err *e)
     const struct option_spec specs[] = {{.name = "control", .values = sockets, .n_values = &n},
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r != 0)
         return r;
     if (n == 0)
@@ -197,7 +197,7 @@ static int audit_sums(int argc, char **argv, struct err *e)
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
     json_t *rounds = NULL;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0 && n == 0)
         r = err_set(e, EX_USAGE, "audit sums needs --hooks DIR, once for each client");
     if (r == 0)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #define EVALUATE_POLL_MS   100
@@ -31,11 +32,12 @@ static json_t *describe(const struct task *t, const struct evaluation *v, uint64
         (json_int_t)v->samples);
 }
 
-static void say(const struct task *t, const struct evaluation *v, uint64_t round, bool json)
+static void say(
+    const struct task *t, const struct evaluation *v, const char *what, uint64_t round, bool json)
 {
     if (!json) {
-        printf("round %5.0f  loss %.4f  accuracy %.4f  (%u test samples)\n", (double)round, v->loss,
-            v->accuracy, v->samples);
+        printf("%s %5.0f  loss %.4f  accuracy %.4f  (%u test samples)\n", what, (double)round,
+            v->loss, v->accuracy, v->samples);
         fflush(stdout);
         return;
     }
@@ -50,6 +52,9 @@ static int evaluate_file(const struct task *t, const char *path, struct checkpoi
     int r = model_file_read(path, c, e);
     if (r != 0)
         return r;
+    if (strcmp(c->task, t->name) != 0)
+        return err_set(
+            e, EX_DATAERR, "%s is a model of the task %s, not of %s", path, c->task, t->name);
     if (c->parameters != t->parameters)
         return err_set(e, EX_DATAERR, "%s has %u parameters, the task %s has %u", path,
             c->parameters, t->name, t->parameters);
@@ -62,17 +67,23 @@ static int evaluate_once(const struct task *t, const struct evaluate_arguments *
     struct evaluation v = {0};
     int r = evaluate_file(t, a->checkpoint, &c, &v, e);
     if (r == 0)
-        say(t, &v, c.round, a->json);
+        say(t, &v, "round", c.round, a->json);
     checkpoint_deinit(&c);
     return r;
 }
 
 /* ---- following a server's folder of checkpoints ------------------------------------------------- */
 
+/* Checkpoints are named RUN-ROUND.qflm. Those of the newest run are evaluated, each round once: what is
+ * reported counts for the run that the server is in. */
+#define EVALUATE_RUN_MAX 32
+
 struct follower {
     const struct task *task;
     const struct evaluate_arguments *a;
-    uint64_t done[EVALUATE_FILES_MAX / 64]; /* rounds seen, as bits */
+    char run[EVALUATE_RUN_MAX + 1];
+    uint64_t done[EVALUATE_FILES_MAX / 64]; /* rounds of it, as bits */
+    bool is_waiting;                        /* for the folder, and has said so */
 };
 
 static bool is_done(const struct follower *f, uint64_t round)
@@ -105,24 +116,61 @@ static int follow_file(struct follower *f, const char *path, struct err *e)
             r = report(f, c.round, &v, e);
         if (r == 0) {
             f->done[c.round / 64] |= (uint64_t)1 << (c.round % 64);
-            say(f->task, &v, c.round, f->a->json);
+            say(f->task, &v, "round", c.round, f->a->json);
         }
     }
     checkpoint_deinit(&c);
     return r;
 }
 
-static int is_checkpoint(const struct dirent *entry)
+/* Splits RUN-ROUND.qflm. */
+static bool parse_name(const char *name, char run[EVALUATE_RUN_MAX + 1], uint64_t *round)
 {
-    const char *dot = strrchr(entry->d_name, '.');
-    return dot && strcmp(dot, ".qflm") == 0;
+    size_t len = strcspn(name, "-");
+    char *end;
+    if (name[len] != '-' || len == 0 || len > EVALUATE_RUN_MAX)
+        return false;
+    memcpy(run, name, len);
+    run[len] = '\0';
+    *round = strtoull(name + len + 1, &end, 10);
+    return end != name + len + 1 && strcmp(end, ".qflm") == 0;
 }
 
-/* Checkpoints are named RUN-ROUND.qflm: a round evaluated before is not read again. */
-static bool is_done_by_name(const struct follower *f, const char *name)
+static int is_checkpoint(const struct dirent *entry)
 {
-    const char *dash = strrchr(name, '-');
-    return dash && is_done(f, strtoull(dash + 1, NULL, 10));
+    char run[EVALUATE_RUN_MAX + 1];
+    uint64_t round;
+    return parse_name(entry->d_name, run, &round);
+}
+
+/* The run that the youngest file belongs to; a change forgets what was done. */
+static void find_run(struct follower *f, struct dirent **entries, int n)
+{
+    struct timespec newest = {0};
+    char run[EVALUATE_RUN_MAX + 1] = "";
+    for (int i = 0; i < n; i++) {
+        char path[4096];
+        struct stat st;
+        uint64_t round;
+        snprintf(path, sizeof(path), "%s/%s", f->a->follow, entries[i]->d_name);
+        if (stat(path, &st) < 0 || st.st_mtim.tv_sec < newest.tv_sec ||
+            (st.st_mtim.tv_sec == newest.tv_sec && st.st_mtim.tv_nsec < newest.tv_nsec))
+            continue;
+        newest = st.st_mtim;
+        parse_name(entries[i]->d_name, run, &round);
+    }
+    if (strcmp(run, f->run) == 0)
+        return;
+    memcpy(f->run, run, sizeof(run));
+    memset(f->done, 0, sizeof(f->done));
+    f->done[0] = 1; /* the model before the first round */
+}
+
+static bool is_wanted(const struct follower *f, const char *name)
+{
+    char run[EVALUATE_RUN_MAX + 1];
+    uint64_t round;
+    return parse_name(name, run, &round) && strcmp(run, f->run) == 0 && !is_done(f, round);
 }
 
 static int follow_folder(struct follower *f, struct err *e)
@@ -130,10 +178,14 @@ static int follow_folder(struct follower *f, struct err *e)
     struct dirent **entries = NULL;
     int n = scandir(f->a->follow, &entries, is_checkpoint, versionsort);
     int r = 0;
+    if (n < 0 && !f->is_waiting)
+        fprintf(stderr, "qflctl: waiting for %s: %s\n", f->a->follow, strerror(errno));
+    f->is_waiting = n < 0;
+    find_run(f, entries, n);
     for (int i = 0; i < n; i++) {
         char path[4096];
         snprintf(path, sizeof(path), "%s/%s", f->a->follow, entries[i]->d_name);
-        if (r == 0 && !is_done_by_name(f, entries[i]->d_name))
+        if (r == 0 && is_wanted(f, entries[i]->d_name))
             r = follow_file(f, path, e);
         free(entries[i]);
     }
@@ -141,7 +193,7 @@ static int follow_folder(struct follower *f, struct err *e)
     return r;
 }
 
-/* Until the server is gone. */
+/* Until a signal. A server that does not answer may be restarting: its files are tried again. */
 static int evaluate_follow(const struct task *t, const struct evaluate_arguments *a, struct err *e)
 {
     auto_free struct follower *f = calloc(1, sizeof(*f));
@@ -149,7 +201,6 @@ static int evaluate_follow(const struct task *t, const struct evaluate_arguments
         return err_set(e, EX_OSERR, "out of memory");
     f->task = t;
     f->a = a;
-    f->done[0] = 1; /* the model before the first round */
     for (;;) {
         int r = follow_folder(f, e);
         if (r != 0 && r != EX_UNAVAILABLE)
@@ -190,11 +241,12 @@ static int evaluate_together(struct evaluate_arguments *a, struct err *e)
     for (long long i = 0; i < clients && r == 0; i++)
         r = task_options_open(&a->o, a->task, (uint32_t)i, (uint32_t)clients, &shards[i], e);
     struct evaluation v = {0};
-    if (r == 0 && shards[0])
-        r = train_together(a, shards, (uint32_t)clients,
-            rounds > 0 ? (uint64_t)rounds : shards[0]->defaults.rounds, &v, e);
-    if (r == 0 && shards[0])
-        say(shards[0], &v, (uint64_t)rounds, a->json);
+    if (r == 0 && shards[0]) {
+        uint64_t epochs = rounds > 0 ? (uint64_t)rounds : shards[0]->defaults.rounds;
+        r = train_together(a, shards, (uint32_t)clients, epochs, &v, e);
+        if (r == 0)
+            say(shards[0], &v, "centralised, epochs", epochs, a->json);
+    }
     for (long long i = 0; i < clients; i++)
         task_free(shards[i]);
     return r;
@@ -224,7 +276,7 @@ static int evaluate(int argc, char **argv, struct err *e)
     size_t n = 8;
     task_options_specs(&a.o, specs, &n);
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r != 0)
         return r;
     if (!a.task || (a.checkpoint != NULL) + (a.follow != NULL) + a.centralised != 1)

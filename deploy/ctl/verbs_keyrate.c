@@ -75,7 +75,10 @@ static int load_table(const struct keyrate_arguments *a, const struct keyrate_op
     int r = read_file(path, &text, &len, e);
     if (r != 0)
         return r;
-    return keyrate_csv_parse(t, text, len, path, o, e) < 0 ? EX_DATAERR : 0;
+    return keyrate_csv_parse(t, text, len, strcmp(path, "-") == 0 ? "standard input" : path, o, e) <
+                   0
+               ? EX_DATAERR
+               : 0;
 }
 
 static int keyrate_verb(int argc, char **argv, struct err *e)
@@ -90,7 +93,7 @@ static int keyrate_verb(int argc, char **argv, struct err *e)
         {.name = "json", .is_flag = true, .flag = &a.json}, {0}};
     int operands;
     struct keyrate_options o;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 1, &operands, e);
     if (r == 0)
         r = parse_options(&a, &o, e);
     if (r != 0)

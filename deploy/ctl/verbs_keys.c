@@ -53,7 +53,7 @@ static int adopt(int argc, char **argv, struct err *e)
     const struct option_spec specs[] = {{.name = "witness", .value = &witness},
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r != 0)
         return r;
     char path[4096];

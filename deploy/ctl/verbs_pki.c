@@ -70,7 +70,7 @@ static int init(int argc, char **argv, struct err *e)
     int operands;
     long long n_days;
     enum pki_algorithm chosen;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0)
         r = options_number("days", days, 1, 36500, &n_days, e);
     if (r == 0)
@@ -121,7 +121,7 @@ static int issue(int argc, char **argv, struct err *e)
     int operands;
     long long n_days;
     struct pki_request q = {0};
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0)
         r = options_number("days", days, 1, 3650, &n_days, e);
     if (r == 0)
@@ -152,7 +152,7 @@ static int renew(int argc, char **argv, struct err *e)
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
     long long n_days;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0)
         r = options_number("days", days, 1, 3650, &n_days, e);
     if (r != 0)

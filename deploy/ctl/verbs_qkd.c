@@ -8,6 +8,7 @@
 
 #include "common/util.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -110,7 +111,7 @@ static int read_settings(
         {.name = "speedup", .value = &o->speedup}, {.name = "add-user", .value = &o->add_user},
         {.name = "remove-user", .value = &o->remove_user}, {0}};
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, INT_MAX, &operands, e);
     const struct {
         const char *name, *value;
     } given[] = {{"link", o->link}, {"intercept", o->intercept}, {"phase_noise", o->phase_noise},

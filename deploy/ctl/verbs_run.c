@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs that steer a run: run start, run stop, drain, approve, status, rounds. */
+/* Verbs that steer a run: run start, run stop, drain, approve, rounds. */
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/reach.h"
 #include "deploy/ctl/term.h"
@@ -15,12 +15,12 @@ static void say_start(const json_t *answer)
 
 static void say_stop(const json_t *answer)
 {
-    puts("the run ends after the current round");
+    puts("the run ends: masked updates on their way are still summed, any other work is given up");
 }
 
 static void say_drain(const json_t *answer)
 {
-    puts("draining: the daemon ends after the current round");
+    puts("draining: masked updates on their way are still summed, then the daemon ends");
 }
 
 static int run_start(int argc, char **argv, struct err *e)
@@ -45,7 +45,7 @@ static int run_approve(int argc, char **argv, struct err *e)
     const struct option_spec specs[] = {{.name = "control", .value = &control},
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 1, &operands, e);
     if (r != 0)
         return r;
     if (operands != 1)
@@ -60,33 +60,6 @@ static int run_approve(int argc, char **argv, struct err *e)
         printf("run %s approved\n", argv[0]);
     json_decref(result);
     return EX_OK;
-}
-
-static void print_status(const json_t *s)
-{
-    printf("federation %s   run %s (%s)   round %.0f of %.0f   %s   attempt %.0f\n",
-        reach_text(s, "federation"), reach_text(s, "run"), reach_text(s, "task"),
-        reach_number(s, "round"), reach_number(s, "rounds"), reach_text(s, "phase"),
-        reach_number(s, "attempt"));
-    size_t i;
-    const json_t *c;
-    json_array_foreach(json_object_get(s, "clients"), i, c)
-        printf("  %-12s %-12s %s\n", reach_text(c, "site"),
-            json_is_true(json_object_get(c, "connected")) ? reach_text(c, "phase") : "away",
-            json_is_true(json_object_get(c, "participant")) ? "takes part" : "");
-    const json_t *p;
-    json_array_foreach(json_object_get(s, "pairs"), i, p)
-    {
-        char bits[TERM_TEXT];
-        printf("  %-20s %12s   %.0f rounds of key left  %s\n", reach_text(p, "pair"),
-            term_bits(bits, reach_number(p, "available_bits")), reach_number(p, "rounds_left"),
-            json_is_true(json_object_get(p, "simulated")) ? "SIMULATED" : "");
-    }
-}
-
-static int show_status(int argc, char **argv, struct err *e)
-{
-    return reach_verb(argc, argv, REACH_SERVER, "status", print_status, e);
 }
 
 static void print_round(const json_t *r)
@@ -107,7 +80,7 @@ static int show_rounds(int argc, char **argv, struct err *e)
     const struct option_spec specs[] = {{.name = "control", .value = &control},
         {.name = "from", .value = &first}, {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r != 0)
         return r;
     long long from;
@@ -133,11 +106,12 @@ static int show_rounds(int argc, char **argv, struct err *e)
 const struct verb verbs_run[] = {
     {"run start", "[--control SOCKET] [--json]", "starts the run of a server with start: manual",
         run_start},
-    {"run stop", "[--control SOCKET] [--json]", "ends the run after the current round", run_stop},
-    {"drain", "[--control SOCKET] [--json]", "ends a daemon after the current round", run_drain},
+    {"run stop", "[--control SOCKET] [--json]",
+        "ends the run; what has not been released is given up", run_stop},
+    {"drain", "[--control SOCKET] [--json]",
+        "ends a server or a client; what has not been released is given up", run_drain},
     {"approve", "RUN [--control SOCKET] [--json]",
         "lets a client with runs: ask take part in a new run", run_approve},
-    {"status", "[--control SOCKET] [--json]", "what the federation is doing", show_status},
     {"rounds", "[--from N] [--control SOCKET] [--json]", "the journal of rounds", show_rounds},
     {0},
 };

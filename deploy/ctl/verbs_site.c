@@ -75,7 +75,7 @@ static int pair(int argc, char **argv, struct err *e)
     int operands;
     const char *sites[2] = {NULL, NULL};
     struct secret text = {0};
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 2, &operands, e);
     r = r == 0 ? check_sites(operands, argv, sites, e) : r;
     if (r == 0 && a.n_outs == 0)
         r = err_set(e, EX_USAGE, "site pair needs --out FILE.pair, once for each site");
@@ -166,7 +166,7 @@ static int keyfile(int argc, char **argv, struct err *e)
     int operands;
     const char *sites[2] = {NULL, NULL};
     struct key_file f = {0};
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 2, &operands, e);
     r = r == 0 ? check_sites(operands, argv, sites, e) : r;
     if (r == 0 && (a.n_outs == 0 || !a.name))
         r = err_set(

@@ -46,7 +46,7 @@ static int show(int argc, char **argv, struct err *e)
     size_t n = 1;
     task_options_specs(&o, specs, &n);
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 1, &operands, e);
     if (r != 0)
         return r;
     if (operands == 0)
@@ -94,7 +94,7 @@ static int init(int argc, char **argv, struct err *e)
     size_t n = 3;
     task_options_specs(&o, specs, &n);
     int operands;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 1, &operands, e);
     if (r != 0)
         return r;
     if (operands != 1 || !out || !federation)

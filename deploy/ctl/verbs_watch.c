@@ -2,21 +2,20 @@
 /* watch: a live view of the federation in the terminal, redrawn in place. */
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/reach.h"
+#include "deploy/ctl/screen.h"
 #include "deploy/ctl/term.h"
 #include "deploy/ctl/verb.h"
 
 #include "common/util.h"
 
 #include <math.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #define WATCH_HISTORY 512
 #define WATCH_WIDTH   60
 
-static void draw_history(const json_t *status, const char *label, const char *key)
+static void draw_history(FILE *to, const json_t *status, const char *label, const char *key)
 {
     double values[WATCH_HISTORY];
     const json_t *rows = json_object_get(status, "evaluations");
@@ -26,24 +25,24 @@ static void draw_history(const json_t *status, const char *label, const char *ke
         values[n++] = reach_number(json_array_get(rows, i), key);
     char spark[TERM_TEXT];
     if (n > 0)
-        printf("  %-9s %8.4f  %s\033[K\n", label, values[n - 1],
+        fprintf(to, "  %-9s %8.4f  %s\n", label, values[n - 1],
             term_sparkline(spark, values, n, WATCH_WIDTH));
 }
 
-static void draw_clients(const json_t *status)
+static void draw_clients(FILE *to, const json_t *status)
 {
     size_t i;
     const json_t *c;
     json_array_foreach(json_object_get(status, "clients"), i, c)
     {
         bool connected = json_is_true(json_object_get(c, "connected"));
-        printf("  %-12s %-14s %s\033[K\n", reach_text(c, "site"),
+        fprintf(to, "  %-12s %-14s %s\n", reach_text(c, "site"),
             connected ? reach_text(c, "phase") : "away",
             json_is_true(json_object_get(c, "participant")) ? "takes part" : "");
     }
 }
 
-static void draw_pairs(const json_t *status)
+static void draw_pairs(FILE *to, const json_t *status)
 {
     const json_t *pairs = json_object_get(status, "pairs");
     double most = 1;
@@ -55,39 +54,81 @@ static void draw_pairs(const json_t *status)
         char bar[TERM_TEXT];
         char bits[TERM_TEXT];
         double available = reach_number(p, "available_bits");
-        printf("  %-20s %s %12s %8.0f rounds left  %s\033[K\n", reach_text(p, "pair"),
+        fprintf(to, "  %-20s %s %12s %8.0f rounds left  %s\n", reach_text(p, "pair"),
             term_bar(bar, available / most, 20), term_bits(bits, available),
             reach_number(p, "rounds_left"),
             json_is_true(json_object_get(p, "simulated")) ? "SIMULATED" : "");
     }
 }
 
-static void draw(const json_t *status)
+static void draw(FILE *to, const json_t *status)
 {
-    printf("\033[H\033[1m%s\033[0m  %s  round %.0f of %.0f  \033[7m %s \033[0m  attempt %.0f  "
-           "K %.0f  T %.0f\033[K\n\033[K\n",
+    fprintf(to,
+        "\033[1m%s\033[0m  %s  round %.0f of %.0f  \033[7m %s \033[0m  attempt %.0f  K %.0f  T "
+        "%.0f\n",
         reach_text(status, "federation"), reach_text(status, "task"), reach_number(status, "round"),
         reach_number(status, "rounds"), reach_text(status, "phase"),
         reach_number(status, "attempt"), reach_number(status, "participants"),
         reach_number(status, "T"));
-    draw_history(status, "loss", "loss");
-    draw_history(status, "accuracy", "accuracy");
-    printf("\033[K\n");
-    draw_clients(status);
-    printf("\033[K\n");
-    draw_pairs(status);
-    printf("\033[J");
-    fflush(stdout);
+    fprintf(
+        to, "%s%s\n", *reach_text(status, "fault") ? "FAULT: " : "", reach_text(status, "fault"));
+    draw_history(to, status, "loss", "loss");
+    draw_history(to, status, "accuracy", "accuracy");
+    fputc('\n', to);
+    draw_clients(to, status);
+    fputc('\n', to);
+    draw_pairs(to, status);
 }
 
-/* Waits; true when the user pressed q. */
-static bool wait_or_quit(int interval_ms)
+/* `trouble`: why there is no newer status, or NULL. */
+static int show(const json_t *status, const char *trouble, struct err *e)
 {
-    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (poll(&in, 1, interval_ms) <= 0)
-        return false;
-    char c;
-    return read(STDIN_FILENO, &c, 1) == 1 && c == 'q';
+    auto_free char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    if (!to)
+        return err_set(e, EX_OSERR, "out of memory");
+    if (trouble)
+        fprintf(to, "\033[7m %s; the last that was heard: \033[0m\n", trouble);
+    draw(to, status);
+    if (fclose(to) != 0)
+        return err_set(e, EX_OSERR, "out of memory");
+    screen_show(text);
+    return 0;
+}
+
+static int show_json(const json_t *status)
+{
+    json_dumpf(status, stdout, JSON_COMPACT);
+    putchar('\n');
+    return fflush(stdout) == 0 ? 0 : EX_IOERR;
+}
+
+/* A server that was there and is gone is waited for: it may be restarting. */
+static int watch_on(const char *control, int interval_ms, bool json, struct err *e)
+{
+    json_t *status = NULL;
+    int r = 0;
+    do {
+        json_t *newer = NULL;
+        struct err trouble = {0};
+        int asked = reach(control, "status", NULL, &newer, &trouble);
+        if (asked != 0 && (!status || asked != EX_UNAVAILABLE)) {
+            *e = trouble;
+            r = asked;
+            break;
+        }
+        if (newer) {
+            json_decref(status);
+            status = newer;
+        }
+        if (!json)
+            r = show(status, asked == 0 ? NULL : trouble.text, e);
+        else if (newer)
+            r = show_json(status);
+    } while (r == 0 && !screen_wait(interval_ms));
+    json_decref(status);
+    return r;
 }
 
 static int watch(int argc, char **argv, struct err *e)
@@ -100,32 +141,20 @@ static int watch(int argc, char **argv, struct err *e)
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
     long long interval_ms;
-    int r = options_parse(specs, argc, argv, &operands, e);
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
     if (r == 0)
         r = options_number("interval-ms", interval, 50, 60000, &interval_ms, e);
     if (r != 0)
         return r;
     if (!json)
-        printf("\033[2J");
-    do {
-        json_t *status = NULL;
-        r = reach(control, "status", NULL, &status, e);
-        if (r != 0)
-            return r;
-        if (json) {
-            json_dumpf(status, stdout, JSON_COMPACT);
-            putchar('\n');
-            fflush(stdout);
-        } else {
-            draw(status);
-        }
-        json_decref(status);
-    } while (!wait_or_quit((int)interval_ms));
-    return EX_OK;
+        screen_open();
+    r = watch_on(control, (int)interval_ms, json, e);
+    screen_close();
+    return r;
 }
 
 const struct verb verbs_watch[] = {
     {"watch", "[--control SOCKET] [--interval-ms N] [--json]",
-        "live view: phase per client, loss and accuracy, key per pair; q and Enter ends it", watch},
+        "live view: phase per client, loss and accuracy, key per pair; q ends it", watch},
     {0},
 };
