@@ -6,9 +6,10 @@
  * in natural order, pass 1 into blocks four times as long under one shared permutation. Every odd
  * block is halved until its wrong bit is found; each flipped bit changes the parity of its block in
  * the other pass, whose deepest known part is searched next. What survives both passes is found by
- * parities of random subsets: first of 8 segments side by side, then of the whole frame.
+ * parities of random subsets: first of 16 segments side by side, then of the whole frame.
  *
- * All questions of one step go out together, so that round trips, not bits, are few. Each answered
+ * All questions of one step go out together, so that round trips, not bits, are few; late in a frame,
+ * when searches are few, each asks for several levels of halving at once. Each answered
  * bit is one bit leaked; both ends count the same number. Neither end trusts the other: questions and
  * answers are checked, and the work is bounded.
  */
@@ -37,7 +38,7 @@ struct cascade_plan {
 void cascade_plan_init(
     struct cascade_plan *p, uint32_t n, double rate, const uint8_t seed[CASCADE_SEED]);
 
-/* The permutation of pass 1: 9 bytes a word, shared by all frames of one plan. */
+/* The permutation of pass 1 and the subsets: 25 bytes a word, shared by all frames of one plan. */
 struct cascade_shuffle;
 struct cascade_shuffle *cascade_shuffle_new(const struct cascade_plan *p) must_check;
 void cascade_shuffle_free(struct cascade_shuffle *s);

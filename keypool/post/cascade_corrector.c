@@ -1,59 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of Cascade that corrects. */
 #include "keypool/post/cascade_frame.h"
-
-#include "common/util.h"
+#include "keypool/post/cascade_numbers.h"
 
 #include <errno.h>
 
 #define ASKED 100 /* internal: the question is not empty */
 
-enum node_flag { NODE_KNOWN = 1, NODE_ODD = 2 };
+/* After PATIENCE round trips searches ask for two levels of halving at once, and for one more after each
+ * HASTE: some more parities, when few searches are left, for far fewer round trips. */
+#define PATIENCE   280
+#define HASTE      20
+#define LEVELS_MAX 5
 
 enum corrector_phase { PHASE_START, PHASE_ROOTS, PHASE_NODES, PHASE_SUBSETS, PHASE_PARTS };
 
-struct nodes {
-    struct cascade_node *items; /* owned */
-    size_t n;
-    size_t cap;
-};
-
-/* One search inside a subset. */
+/* One search inside a subset, and the intervals of it that are asked about. */
 struct part {
     uint32_t subset;
+    uint32_t heap; /* of the interval among those asked about */
     struct cascade_interval interval;
+};
+
+/* What is known of a pass. Of each node with halves two bits at (block << depth) + heap: whether they
+ * are known, and whether the left one is odd (differs between the ends). Bits 0 of a block: the root. */
+struct marks {
+    uint64_t *words; /* owned: 64 of the first kind, 64 of the second, in turn */
 };
 
 struct cascade_corrector {
     struct cascade_frame frame;
-    uint8_t *flags[CASCADE_PASSES]; /* owned: enum node_flag by node number */
-    unsigned depth[CASCADE_PASSES];
-    unsigned passes;                    /* whose roots are known */
-    struct nodes odd[CASCADE_PASSES];   /* perhaps odd deepest known nodes */
-    struct nodes asked[CASCADE_PASSES]; /* in the order asked */
-    unsigned wave;                      /* the pass being searched */
+    struct marks marks[CASCADE_PASSES];
+    unsigned passes; /* whose roots are known */
+    unsigned wave;   /* the pass being searched */
     enum corrector_phase phase;
+    struct numbers found; /* of the wave: odd nodes with unknown halves, ascending */
+    struct numbers touched[CASCADE_PASSES]; /* perhaps such nodes */
+    struct numbers searched, asked;
     bool subsets_known;
-    bool subset_odd[CASCADE_SUBSETS];
+    uint64_t subsets_odd; /* mask */
     struct part parts[CASCADE_SEGMENTS];
     size_t n_parts;
+    struct part pieces[CASCADE_SUBSETS]; /* the left halves of the parts' intervals asked about */
+    size_t n_pieces;
+    uint64_t trips;
     uint64_t leak_bits;
     uint64_t flips;
 };
-
-static int nodes_push(struct nodes *a, struct cascade_node v)
-{
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? 2 * a->cap : 256;
-        struct cascade_node *items = realloc(a->items, cap * sizeof(*items));
-        if (!items)
-            return -ENOMEM;
-        a->items = items;
-        a->cap = cap;
-    }
-    a->items[a->n++] = v;
-    return 0;
-}
 
 struct cascade_corrector *cascade_corrector_new(
     const struct cascade_plan *p, const struct cascade_shuffle *shuffle, const uint8_t *bits)
@@ -66,9 +59,10 @@ struct cascade_corrector *cascade_corrector_new(
         return NULL;
     }
     for (unsigned pass = 0; pass < CASCADE_PASSES; pass++) {
-        c->depth[pass] = cascade_depth(p, pass);
-        c->flags[pass] = calloc((size_t)cascade_blocks(&c->frame, pass) << (c->depth[pass] + 1), 1);
-        if (!c->flags[pass]) {
+        const struct cascade_tree *t = &c->frame.tree[pass];
+        size_t nodes = (size_t)t->blocks << t->depth;
+        c->marks[pass].words = calloc(2 * (nodes / 64 + 1), sizeof(uint64_t));
+        if (!c->marks[pass].words) {
             cascade_corrector_free(c);
             return NULL;
         }
@@ -81,10 +75,12 @@ void cascade_corrector_free(struct cascade_corrector *c)
     if (!c)
         return;
     for (unsigned pass = 0; pass < CASCADE_PASSES; pass++) {
-        free(c->flags[pass]);
-        free(c->odd[pass].items);
-        free(c->asked[pass].items);
+        free(c->marks[pass].words);
+        numbers_deinit(&c->touched[pass]);
     }
+    numbers_deinit(&c->found);
+    numbers_deinit(&c->searched);
+    numbers_deinit(&c->asked);
     cascade_frame_deinit(&c->frame);
     free(c);
 }
@@ -104,32 +100,84 @@ uint64_t cascade_corrector_flips(const struct cascade_corrector *c)
     return c->flips;
 }
 
-/* ---- flipping a bit ----------------------------------------------------------------------------- */
+/* ---- marks -------------------------------------------------------------------------------------- */
 
-static uint8_t *flag_of(struct cascade_corrector *c, unsigned pass, const struct cascade_node *n)
+struct mark {
+    uint64_t *words;
+    unsigned shift;
+};
+
+static inline struct mark mark_of(
+    struct cascade_corrector *c, unsigned pass, uint32_t block, uint32_t heap)
 {
-    return &c->flags[pass][cascade_number(c->depth[pass], n)];
+    size_t at = ((size_t)block << c->frame.tree[pass].depth) + heap;
+    return (struct mark){c->marks[pass].words + at / 64 * 2, at % 64};
 }
 
-/* Toggles the known nodes above a position; the deepest one, if odd now, is to be searched. */
-static int toggle_path(struct cascade_corrector *c, unsigned pass, uint32_t position)
+static inline bool is_split(struct mark m)
 {
+    return m.words[0] >> m.shift & 1;
+}
+
+static inline bool is_left_odd(struct mark m)
+{
+    return m.words[1] >> m.shift & 1;
+}
+
+static inline void mark_split(struct mark m, bool left_odd)
+{
+    m.words[0] |= (uint64_t)1 << m.shift;
+    m.words[1] = (m.words[1] & ~((uint64_t)1 << m.shift)) | (uint64_t)left_odd << m.shift;
+}
+
+static inline bool toggle_left(struct mark m, bool by)
+{
+    m.words[1] ^= (uint64_t)by << m.shift;
+    return is_left_odd(m);
+}
+
+static inline bool has_halves(const struct cascade_bounds *i)
+{
+    return i->to - i->from >= 2;
+}
+
+/* Odd, and its halves are not known. */
+static bool is_open(struct cascade_corrector *c, unsigned pass, uint32_t number)
+{
+    const struct cascade_tree *t = &c->frame.tree[pass];
+    struct cascade_node n = cascade_node_of(t, number);
+    struct cascade_bounds i = cascade_bounds(t, &n);
+    bool is_odd = is_left_odd(mark_of(c, pass, n.block, 0));
+    for (unsigned up = n.level; up > 0; up--) {
+        bool left_odd = is_left_odd(mark_of(c, pass, n.block, n.heap >> up));
+        bool right = n.heap >> (up - 1) & 1;
+        is_odd = right ? is_odd ^ left_odd : left_odd;
+    }
+    return is_odd && (!has_halves(&i) || !is_split(mark_of(c, pass, n.block, n.heap)));
+}
+
+/* ---- flipping a bit ----------------------------------------------------------------------------- */
+
+/* Toggles the known nodes above a position; the deepest one, if odd now, is to be searched. */
+__attribute__((always_inline)) static inline int toggle_path(
+    struct cascade_corrector *c, unsigned pass, uint32_t position)
+{
+    const struct cascade_tree t = c->frame.tree[pass];
     uint32_t block;
     uint32_t unit;
     cascade_locate(&c->frame, pass, position, &block, &unit);
-    struct cascade_node n = cascade_root(&c->frame, pass, block);
-    for (;;) {
-        *flag_of(c, pass, &n) ^= NODE_ODD;
-        if (n.to - n.from < 2)
+    struct cascade_node n = cascade_root(&t, block);
+    bool is_odd = toggle_left(mark_of(c, pass, block, 0), true);
+    while (n.level < t.depth) {
+        struct mark m = mark_of(c, pass, block, n.heap);
+        if (!is_split(m))
             break;
-        struct cascade_node half = cascade_half(&c->frame, pass, &n, false);
-        if (unit >= half.to)
-            half = cascade_half(&c->frame, pass, &n, true);
-        if (!(*flag_of(c, pass, &half) & NODE_KNOWN))
-            break;
-        n = half;
+        bool right = unit >= cascade_bounds(&t, &n).middle;
+        bool left_odd = toggle_left(m, !right);
+        is_odd = left_odd ^ (is_odd & right);
+        n = cascade_half(&n, right);
     }
-    return *flag_of(c, pass, &n) & NODE_ODD ? nodes_push(&c->odd[pass], n) : 0;
+    return is_odd ? numbers_push(&c->touched[pass], cascade_number(&t, &n)) : 0;
 }
 
 static int flip_bit(struct cascade_corrector *c, uint32_t position)
@@ -141,82 +189,163 @@ static int flip_bit(struct cascade_corrector *c, uint32_t position)
     if (++c->flips > c->frame.plan.n)
         return CASCADE_E_PROTOCOL;
     cascade_flip(&c->frame, position);
-    int r = 0;
-    for (unsigned pass = 0; pass < c->passes && r == 0; pass++)
-        r = toggle_path(c, pass, position);
-    for (uint32_t s = 0; c->subsets_known && s < CASCADE_SUBSETS; s++)
-        c->subset_odd[s] ^= cascade_subset_has(&c->frame, s, position);
+    int r = toggle_path(c, 0, position);
+    if (r == 0 && c->passes > 1)
+        r = toggle_path(c, 1, position);
+    if (c->subsets_known)
+        c->subsets_odd ^= cascade_subsets_of(&c->frame, position);
     return r;
 }
 
 /* ---- taking answers ----------------------------------------------------------------------------- */
 
-static bool answer_bit(const uint8_t *answer, uint64_t k)
+static inline bool answer_bit(const uint8_t *answer, uint64_t k)
 {
     return answer[k / 8] >> (k % 8) & 1;
+}
+
+/* An odd node whose halves are not known: to be searched, or a wrong bit. Flips in one pass change
+ * nothing in what else is odd in it: such nodes do not overlap. */
+static int follow(struct cascade_corrector *c, unsigned pass, const struct cascade_node *n)
+{
+    struct cascade_bounds i = cascade_bounds(&c->frame.tree[pass], n);
+    if (!has_halves(&i))
+        return flip_bit(c, cascade_position(&c->frame, pass, n->block, i.from));
+    return numbers_push(&c->found, cascade_number(&c->frame.tree[pass], n));
+}
+
+static int take_root(struct cascade_corrector *c, unsigned pass, uint32_t block, bool is_odd)
+{
+    struct cascade_node root = cascade_root(&c->frame.tree[pass], block);
+    mark_split(mark_of(c, pass, block, 0), is_odd);
+    return is_odd ? follow(c, pass, &root) : 0;
 }
 
 static int take_roots(struct cascade_corrector *c, const uint8_t *answer)
 {
     unsigned pass = c->passes++;
     c->wave = pass;
-    for (uint32_t b = 0; b < cascade_blocks(&c->frame, pass); b++) {
-        struct cascade_node root = cascade_root(&c->frame, pass, b);
-        bool is_odd = answer_bit(answer, b) ^ cascade_parity(&c->frame, pass, &root);
-        *flag_of(c, pass, &root) = (uint8_t)(NODE_KNOWN | (is_odd ? NODE_ODD : 0));
-        int r = is_odd ? nodes_push(&c->odd[pass], root) : 0;
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    int r = 0;
+    for (uint32_t b = 0; b < c->frame.tree[pass].blocks && r == 0; b++)
+        r = take_root(c, pass, b, answer_bit(answer, b) ^ cascade_root_parity(&c->frame, pass, b));
+    return r;
 }
 
-/* The left half of an odd node is known now, and so the right half: one of them is odd. */
-static int take_node(
-    struct cascade_corrector *c, unsigned pass, const struct cascade_node *n, bool bit)
+/* From an odd node down to the one whose halves are not known. */
+static struct cascade_node descend(struct cascade_corrector *c, unsigned pass, uint32_t number)
 {
-    struct cascade_node left = cascade_half(&c->frame, pass, n, false);
-    struct cascade_node right = cascade_half(&c->frame, pass, n, true);
-    bool left_odd = bit ^ cascade_parity(&c->frame, pass, &left);
-    *flag_of(c, pass, &left) = (uint8_t)(NODE_KNOWN | (left_odd ? NODE_ODD : 0));
-    *flag_of(c, pass, &right) = (uint8_t)(NODE_KNOWN | (left_odd ? 0 : NODE_ODD));
-    return nodes_push(&c->odd[pass], left_odd ? left : right);
+    const struct cascade_tree *t = &c->frame.tree[pass];
+    struct cascade_node n = cascade_node_of(t, number);
+    while (n.level < t->depth) {
+        struct mark m = mark_of(c, pass, n.block, n.heap);
+        if (!is_split(m))
+            break;
+        n = cascade_half(&n, !is_left_odd(m));
+    }
+    return n;
+}
+
+/* With the left half's parity the right one's is known too. */
+static inline bool take_node(struct cascade_corrector *c, unsigned pass,
+    const struct cascade_node *n, const struct cascade_bounds *i, bool answer)
+{
+    bool left_odd = answer ^ cascade_parity(&c->frame, pass, n->block, i->from, i->middle);
+    mark_split(mark_of(c, pass, n->block, n->heap), left_odd);
+    return left_odd;
+}
+
+/* Each node searched has one odd half. What lasts longest: a copy for each pass, the tree in registers. */
+__attribute__((always_inline)) static inline int take_searched_of(
+    struct cascade_corrector *c, unsigned pass, const uint8_t *answer)
+{
+    const struct cascade_tree t = c->frame.tree[pass];
+    const uint32_t *searched = c->searched.items;
+    size_t count = c->searched.n;
+    int r = numbers_reserve(&c->found, count);
+    uint32_t *found = c->found.items;
+    size_t n_found = 0;
+    for (size_t k = 0; k < count && r == 0; k++) {
+        struct cascade_node n = cascade_node_of(&t, searched[k]);
+        struct cascade_bounds i = cascade_bounds(&t, &n);
+        bool right = !take_node(c, pass, &n, &i, answer_bit(answer, k));
+        uint32_t from = right ? i.middle : i.from;
+        uint32_t to = right ? i.to : i.middle;
+        found[n_found] = searched[k] + n.heap + right; /* half h of node g is node 2 g + h */
+        n_found += to - from > 1;
+        if (to - from < 2)
+            r = flip_bit(c, cascade_position(&c->frame, pass, n.block, from));
+    }
+    c->found.n = n_found;
+    return r;
+}
+
+static int take_searched(struct cascade_corrector *c, const uint8_t *answer)
+{
+    return c->wave == 0 ? take_searched_of(c, 0, answer) : take_searched_of(c, 1, answer);
+}
+
+/* More than what is searched was asked about. */
+static int take_asked(struct cascade_corrector *c, const uint8_t *answer)
+{
+    unsigned pass = c->wave;
+    const struct cascade_tree *t = &c->frame.tree[pass];
+    int r = 0;
+    for (size_t k = 0; k < c->asked.n; k++) {
+        struct cascade_node n = cascade_node_of(t, c->asked.items[k]);
+        struct cascade_bounds i = cascade_bounds(t, &n);
+        take_node(c, pass, &n, &i, answer_bit(answer, k));
+    }
+    for (size_t k = 0; k < c->searched.n && r == 0; k++) {
+        struct cascade_node n = descend(c, pass, c->searched.items[k]);
+        r = follow(c, pass, &n);
+    }
+    return r;
 }
 
 static int take_nodes(struct cascade_corrector *c, const uint8_t *answer)
 {
-    uint64_t bit = 0;
-    int r = 0;
-    for (unsigned pass = 0; pass < CASCADE_PASSES; pass++)
-        for (size_t i = 0; i < c->asked[pass].n && r == 0; i++)
-            r = take_node(c, pass, &c->asked[pass].items[i], answer_bit(answer, bit++));
-    return r;
+    return c->asked.n > 0 ? take_asked(c, answer) : take_searched(c, answer);
 }
 
 static void take_subsets(struct cascade_corrector *c, const uint8_t *answer)
 {
-    for (uint32_t s = 0; s < CASCADE_SUBSETS; s++)
-        c->subset_odd[s] = answer_bit(answer, s) ^
-                           cascade_subset_parity(&c->frame, s, cascade_subset_range(&c->frame, s));
+    c->subsets_odd = 0;
+    cascade_need_sums(&c->frame);
+    for (uint32_t s = 0; s < CASCADE_SUBSETS; s++) {
+        bool own = cascade_subset_parity(&c->frame, s, cascade_subset_range(&c->frame, s));
+        c->subsets_odd |= (uint64_t)(answer_bit(answer, s) ^ own) << s;
+    }
     c->subsets_known = true;
 }
 
-/* Each search goes on in the half that is odd; a search that has come to one bit flips it. */
-static int take_parts(struct cascade_corrector *c, const uint8_t *answer)
+static uint32_t middle_of(struct cascade_interval i)
 {
-    size_t left = 0;
-    for (size_t p = 0; p < c->n_parts; p++) {
-        struct part part = c->parts[p];
-        uint32_t middle = cascade_middle(part.interval);
-        const struct cascade_interval half = {part.interval.from, middle};
-        bool left_odd = answer_bit(answer, p) ^ cascade_subset_parity(&c->frame, part.subset, half);
-        if (left_odd)
-            part.interval.to = middle;
-        else
-            part.interval.from = middle;
-        c->parts[left++] = part;
+    return i.from + (i.to - i.from + 1) / 2;
+}
+
+static struct cascade_interval half_of(struct cascade_interval i, bool right)
+{
+    uint32_t middle = middle_of(i);
+    return right ? (struct cascade_interval){middle, i.to}
+                 : (struct cascade_interval){i.from, middle};
+}
+
+/* Each search goes on in the half that is odd. The pieces of a part come in the order of their heaps. */
+static void take_parts(struct cascade_corrector *c, const uint8_t *answer)
+{
+    struct part *part = c->parts;
+    for (size_t i = 0; i < c->n_pieces; i++) {
+        const struct part *piece = &c->pieces[i];
+        if (piece->subset != part->subset)
+            part++;
+        if (piece->heap != part->heap)
+            continue;
+        struct cascade_interval left = half_of(part->interval, false);
+        bool left_odd =
+            answer_bit(answer, i) ^ cascade_subset_parity(&c->frame, part->subset, left);
+        part->interval = half_of(part->interval, !left_odd);
+        part->heap = 2 * part->heap + !left_odd;
     }
-    return 0;
 }
 
 /* Flips what the finished searches have found. */
@@ -242,13 +371,13 @@ static uint64_t expected_bits(const struct cascade_corrector *c)
 {
     switch (c->phase) {
     case PHASE_ROOTS:
-        return cascade_blocks(&c->frame, c->passes);
+        return c->frame.tree[c->passes].blocks;
     case PHASE_NODES:
-        return c->asked[0].n + c->asked[1].n;
+        return c->asked.n ? c->asked.n : c->searched.n;
     case PHASE_SUBSETS:
         return CASCADE_SUBSETS;
     case PHASE_PARTS:
-        return c->n_parts;
+        return c->n_pieces;
     default:
         return 0;
     }
@@ -269,7 +398,8 @@ static int take_answer(struct cascade_corrector *c, const uint8_t *answer, size_
         take_subsets(c, answer);
         return 0;
     case PHASE_PARTS:
-        return take_parts(c, answer);
+        take_parts(c, answer);
+        return finish_parts(c);
     default:
         return 0;
     }
@@ -277,152 +407,152 @@ static int take_answer(struct cascade_corrector *c, const uint8_t *answer, size_
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 
-static int compare_nodes(const void *a, const void *b)
+static unsigned levels_now(const struct cascade_corrector *c)
 {
-    const struct cascade_node *x = a;
-    const struct cascade_node *y = b;
-    if (x->block != y->block)
-        return x->block < y->block ? -1 : 1;
-    return x->heap < y->heap ? -1 : x->heap > y->heap;
+    if (c->trips < PATIENCE)
+        return 1;
+    return (unsigned)MIN(2 + (c->trips - PATIENCE) / HASTE, (uint64_t)LEVELS_MAX);
 }
 
-/* Waves keep their order, so that sorting is seldom needed. */
-static void sort_nodes(struct nodes *a)
+/* What was touched joins what was found, and is what is searched next; single odd units are flipped. */
+static int choose_nodes(struct cascade_corrector *c, unsigned pass)
 {
-    for (size_t i = 1; i < a->n; i++)
-        if (compare_nodes(&a->items[i - 1], &a->items[i]) > 0) {
-            qsort(a->items, a->n, sizeof(*a->items), compare_nodes);
-            return;
+    struct numbers *touched = &c->touched[pass];
+    int r = touched->n > 0 ? numbers_sort(touched) : 0;
+    for (size_t i = 0; i < touched->n && r == 0; i++)
+        if (is_open(c, pass, touched->items[i])) {
+            struct cascade_node n = cascade_node_of(&c->frame.tree[pass], touched->items[i]);
+            r = follow(c, pass, &n);
         }
-}
-
-/* Odd, and not halved yet. */
-static bool is_open(struct cascade_corrector *c, unsigned pass, const struct cascade_node *n)
-{
-    if (!(*flag_of(c, pass, n) & NODE_ODD))
-        return false;
-    uint32_t left = n->block << (c->depth[pass] + 1) | 2 * n->heap;
-    return n->to - n->from < 2 || !(c->flags[pass][left] & NODE_KNOWN);
-}
-
-static bool is_same(const struct cascade_node *a, const struct cascade_node *b)
-{
-    return a->block == b->block && a->heap == b->heap;
-}
-
-/* Sorts out which nodes of the pass to ask about; single odd units are flipped at once, whose number
- * is added to *flipped. */
-static int choose_nodes(struct cascade_corrector *c, unsigned pass, size_t *flipped)
-{
-    struct nodes candidates = c->odd[pass];
-    c->odd[pass] = (struct nodes){0};
-    c->asked[pass].n = 0;
-    sort_nodes(&candidates);
-    int r = 0;
-    for (size_t k = 0; k < candidates.n && r == 0; k++) {
-        const struct cascade_node *n = &candidates.items[k];
-        if ((k > 0 && is_same(n - 1, n)) || !is_open(c, pass, n))
-            continue;
-        if (n->to - n->from > 1) {
-            r = nodes_push(&c->asked[pass], *n);
-            continue;
-        }
-        r = flip_bit(c, cascade_position(&c->frame, pass, n));
-        ++*flipped;
-    }
-    free(candidates.items);
+    if (r == 0 && touched->n > 0)
+        r = numbers_sort(&c->found);
+    touched->n = 0;
+    struct numbers found = c->found;
+    c->found = c->searched;
+    c->found.n = 0;
+    c->searched = found;
     return r;
 }
 
-static int put_nodes(const struct cascade_corrector *c, unsigned pass, struct buf *question)
+/* The node, and what lies below it, to so many levels. */
+static int ask_below(struct cascade_corrector *c, const struct cascade_node *n, unsigned levels)
 {
-    const uint8_t head[] = {CASCADE_NODES, (uint8_t)pass};
-    const struct nodes *asked = &c->asked[pass];
-    if (asked->n == 0)
+    const struct cascade_tree *t = &c->frame.tree[c->wave];
+    struct cascade_bounds i = cascade_bounds(t, n);
+    if (levels == 0 || !has_halves(&i))
         return 0;
-    int r = buf_append(question, head, sizeof(head));
-    if (r == 0)
-        r = cascade_put_varint(question, (uint32_t)asked->n);
-    uint32_t last = 0;
-    for (size_t i = 0; i < asked->n && r == 0; i++) {
-        uint32_t number = cascade_number(c->depth[pass], &asked->items[i]);
-        r = cascade_put_varint(question, number - last);
-        last = number;
+    int r = numbers_push(&c->asked, cascade_number(t, n));
+    for (unsigned right = 0; right < 2 && r == 0; right++) {
+        struct cascade_node half = cascade_half(n, right);
+        r = ask_below(c, &half, levels - 1);
     }
     return r;
+}
+
+/* Asks for more than what is searched, if for more than one level; else `asked` stays empty. */
+static int choose_asked(struct cascade_corrector *c)
+{
+    unsigned levels = levels_now(c);
+    int r = 0;
+    c->asked.n = 0;
+    for (size_t i = 0; levels > 1 && i < c->searched.n && r == 0; i++) {
+        struct cascade_node n = cascade_node_of(&c->frame.tree[c->wave], c->searched.items[i]);
+        r = ask_below(c, &n, levels);
+    }
+    return r < 0 ? r : numbers_sort(&c->asked);
 }
 
 static int ask_nodes(struct cascade_corrector *c, struct buf *question)
 {
     c->phase = PHASE_NODES;
-    for (unsigned pass = 0; pass < CASCADE_PASSES; pass++)
-        if (put_nodes(c, pass, question) < 0)
-            return -ENOMEM;
+    int r = choose_asked(c);
+    const struct numbers *asked = c->asked.n > 0 ? &c->asked : &c->searched;
+    if (r < 0 || buf_reserve(question, 2 + CASCADE_VARINT_MAX * (asked->n + 1)) < 0)
+        return -ENOMEM;
+    uint8_t *at = question->data + question->len;
+    *at++ = CASCADE_NODES;
+    *at++ = (uint8_t)c->wave;
+    at = cascade_write_varint(at, (uint32_t)asked->n);
+    uint32_t last = 0;
+    for (size_t i = 0; i < asked->n; i++) {
+        at = cascade_write_varint(at, asked->items[i] - last);
+        last = asked->items[i];
+    }
+    question->len = (size_t)(at - question->data);
     return ASKED;
-}
-
-/* Flips made while choosing may have settled some of the nodes chosen before them. */
-static void drop_settled(struct cascade_corrector *c, unsigned pass)
-{
-    struct nodes *asked = &c->asked[pass];
-    size_t open = 0;
-    for (size_t i = 0; i < asked->n; i++)
-        if (*flag_of(c, pass, &asked->items[i]) & NODE_ODD)
-            asked->items[open++] = asked->items[i];
-    asked->n = open;
 }
 
 /* Asks about one pass until nothing in it is odd, then about the other: searches in one pass never
  * meet, and a wave of them takes as many round trips as the longest. ASKED if something was. */
 static int ask_search(struct cascade_corrector *c, struct buf *question)
 {
-    unsigned idle = 0;
-    while (idle < c->passes) {
-        c->asked[0].n = c->asked[1].n = 0;
-        size_t flipped = 0;
-        int r = choose_nodes(c, c->wave, &flipped);
+    uint64_t flips = c->flips;
+    for (unsigned idle = 0; idle < c->passes; idle++) {
+        int r = choose_nodes(c, c->wave);
         if (r != 0)
             return r;
-        drop_settled(c, c->wave);
-        if (c->asked[0].n + c->asked[1].n > 0)
+        if (c->searched.n > 0)
             return ask_nodes(c, question);
-        idle = flipped > 0 ? 0 : idle + 1;
-        if (c->odd[c->wave].n == 0)
-            c->wave = (c->wave + 1) % c->passes;
+        if (c->flips > flips)
+            idle = 0;
+        flips = c->flips;
+        c->wave = (c->wave + 1) % c->passes;
     }
     return 0;
 }
 
+/* The left halves of an interval, of its halves and so on. */
+static void cut_part(struct cascade_corrector *c, const struct part *part, unsigned levels)
+{
+    struct part tree[1 << LEVELS_MAX];
+    tree[1] = (struct part){part->subset, 1, part->interval};
+    for (uint32_t h = 1; h < 1u << levels; h++) {
+        struct part *p = &tree[h];
+        if (h > 1)
+            *p = (struct part){part->subset, h, half_of(tree[h / 2].interval, h % 2)};
+        if (p->interval.to - p->interval.from >= 2)
+            c->pieces[c->n_pieces++] = *p;
+    }
+}
+
 static int ask_parts(struct cascade_corrector *c, struct buf *question)
 {
+    unsigned levels = levels_now(c);
+    while (c->n_parts * ((1u << levels) - 1) > CASCADE_SUBSETS)
+        levels--;
+    c->n_pieces = 0;
+    for (size_t p = 0; p < c->n_parts; p++) {
+        c->parts[p].heap = 1;
+        cut_part(c, &c->parts[p], levels);
+    }
     int r = buf_append(question, &(uint8_t){CASCADE_PARTS}, 1);
     if (r == 0)
-        r = cascade_put_varint(question, (uint32_t)c->n_parts);
-    for (size_t p = 0; p < c->n_parts && r == 0; p++) {
-        const struct part *part = &c->parts[p];
-        r = cascade_put_varint(question, part->subset);
+        r = cascade_put_varint(question, (uint32_t)c->n_pieces);
+    for (size_t i = 0; i < c->n_pieces && r == 0; i++) {
+        struct cascade_interval left = half_of(c->pieces[i].interval, false);
+        r = cascade_put_varint(question, c->pieces[i].subset);
         if (r == 0)
-            r = cascade_put_varint(question, part->interval.from);
+            r = cascade_put_varint(question, left.from);
         if (r == 0)
-            r = cascade_put_varint(question, cascade_middle(part->interval) - part->interval.from);
+            r = cascade_put_varint(question, left.to - left.from);
     }
     c->phase = PHASE_PARTS;
-    return r;
+    return r < 0 ? r : ASKED;
 }
 
 /* One search per segment, side by side; only when no segment is odd, one over the whole frame. */
 static void choose_parts(struct cascade_corrector *c)
 {
     bool busy[CASCADE_SEGMENTS] = {false};
-    uint32_t s = 0;
-    for (; s < CASCADE_SEGMENTS * CASCADE_SEGMENT_ROUNDS; s++)
-        if (c->subset_odd[s] && !busy[s % CASCADE_SEGMENTS]) {
-            busy[s % CASCADE_SEGMENTS] = true;
-            c->parts[c->n_parts++] = (struct part){s, cascade_subset_range(&c->frame, s)};
-        }
-    for (; s < CASCADE_SUBSETS && c->n_parts == 0; s++)
-        if (c->subset_odd[s])
-            c->parts[c->n_parts++] = (struct part){s, cascade_subset_range(&c->frame, s)};
+    for (uint32_t s = 0; s < CASCADE_SUBSETS; s++) {
+        if (!(c->subsets_odd >> s & 1))
+            continue;
+        bool is_whole = s >= CASCADE_SEGMENT_SETS;
+        if (is_whole ? c->n_parts > 0 : busy[s % CASCADE_SEGMENTS])
+            continue;
+        busy[s % CASCADE_SEGMENTS] = true;
+        c->parts[c->n_parts++] = (struct part){s, 1, cascade_subset_range(&c->frame, s)};
+    }
 }
 
 /* Odd subsets are searched until all are even. ASKED if something was. */
@@ -433,15 +563,15 @@ static int ask_subsets(struct cascade_corrector *c, struct buf *question)
         return buf_append(question, &(uint8_t){CASCADE_ASK_SUBSETS}, 1) < 0 ? -ENOMEM : ASKED;
     }
     choose_parts(c);
-    if (c->n_parts == 0)
-        return 0;
-    return ask_parts(c, question) < 0 ? -ENOMEM : ASKED;
+    return c->n_parts == 0 ? 0 : ask_parts(c, question);
 }
 
 static int ask_roots(struct cascade_corrector *c, struct buf *question)
 {
     const uint8_t head[] = {CASCADE_ROOTS, (uint8_t)c->passes};
     c->phase = PHASE_ROOTS;
+    if (c->passes == 1)
+        cascade_need_columns(&c->frame);
     return buf_append(question, head, sizeof(head)) < 0 ? -ENOMEM : ASKED;
 }
 
@@ -449,15 +579,12 @@ int cascade_corrector_step(
     struct cascade_corrector *c, const uint8_t *answer, size_t len, struct buf *question)
 {
     int r = take_answer(c, answer, len);
-    if (r == 0)
-        r = finish_parts(c);
     if (r != 0)
         return r;
     if (c->leak_bits > c->frame.plan.n)
         return CASCADE_E_GIVE_UP;
-    if (c->n_parts > 0)
-        return ask_parts(c, question);
-    r = ask_search(c, question);
+    c->trips++;
+    r = c->n_parts > 0 ? ask_parts(c, question) : ask_search(c, question);
     if (r == 0)
         r = c->passes < CASCADE_PASSES ? ask_roots(c, question) : ask_subsets(c, question);
     return r == ASKED ? 0 : r == 0 ? CASCADE_DONE : r;

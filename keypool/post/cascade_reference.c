@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of Cascade that answers. Every question is checked before any parity is disclosed. */
+/* The end of Cascade that answers. Every question is checked before its parity is disclosed. */
 #include "keypool/post/cascade_frame.h"
-
-#include "common/util.h"
 
 struct cascade_reference {
     struct cascade_frame frame;
     uint64_t leak_bits;
     struct buf *answer; /* borrowed during one call */
-    uint64_t bits;      /* of the answer so far */
+    uint64_t pending;   /* bits of the answer that are not yet there */
+    unsigned n_pending;
 };
 
 struct cascade_reference *cascade_reference_new(
@@ -33,17 +32,23 @@ uint64_t cascade_reference_leak_bits(const struct cascade_reference *r)
     return r->leak_bits;
 }
 
-static int put_bit(struct cascade_reference *r, bool bit)
+static int put_pending(struct cascade_reference *r)
 {
-    if (r->bits % 8 == 0) {
-        int e = buf_append(r->answer, &(uint8_t){0}, 1);
-        if (e < 0)
-            return e;
-    }
-    r->answer->data[r->answer->len - 1] |= (uint8_t)(bit << (r->bits % 8));
-    r->bits++;
+    uint8_t bytes[8];
+    put_u64le(bytes, r->pending);
+    int e = buf_append(r->answer, bytes, (r->n_pending + 7) / 8);
+    r->pending = 0;
+    r->n_pending = 0;
+    return e;
+}
+
+static inline int put_bit(struct cascade_reference *r, bool bit)
+{
+    if (r->leak_bits >= r->frame.plan.n)
+        return CASCADE_E_GIVE_UP;
     r->leak_bits++;
-    return r->leak_bits > r->frame.plan.n ? CASCADE_E_GIVE_UP : 0;
+    r->pending |= (uint64_t)bit << r->n_pending;
+    return ++r->n_pending == 64 ? put_pending(r) : 0;
 }
 
 static int answer_roots(struct cascade_reference *r, const uint8_t *q, size_t len, size_t *at)
@@ -51,40 +56,56 @@ static int answer_roots(struct cascade_reference *r, const uint8_t *q, size_t le
     unsigned pass = *at < len ? q[(*at)++] : CASCADE_PASSES;
     if (pass >= CASCADE_PASSES)
         return CASCADE_E_PROTOCOL;
-    for (uint32_t b = 0; b < cascade_blocks(&r->frame, pass); b++) {
-        struct cascade_node root = cascade_root(&r->frame, pass, b);
-        int e = put_bit(r, cascade_parity(&r->frame, pass, &root));
-        if (e != 0)
-            return e;
+    const struct cascade_tree *t = &r->frame.tree[pass];
+    if (pass == 1)
+        cascade_need_columns(&r->frame);
+    int e = 0;
+    for (uint32_t b = 0; b < t->blocks && e == 0; b++)
+        e = put_bit(r, cascade_root_parity(&r->frame, pass, b));
+    return e;
+}
+
+/* What lasts longest: a copy for each pass, the tree in registers. */
+__attribute__((always_inline)) static inline int answer_nodes_of(
+    struct cascade_reference *r, unsigned pass, const uint8_t *q, size_t len, size_t *at)
+{
+    const struct cascade_tree t = r->frame.tree[pass];
+    uint32_t count;
+    if (!cascade_get_varint(q, len, at, &count))
+        return CASCADE_E_PROTOCOL;
+    uint64_t number = 0;
+    size_t here = *at;
+    int e = 0;
+    for (uint32_t c = 0; c < count && e == 0; c++) {
+        uint32_t delta;
+        if (!cascade_get_varint(q, len, &here, &delta) || delta == 0 ||
+            (number += delta) >= (uint64_t)t.blocks << (t.depth + 1))
+            return CASCADE_E_PROTOCOL;
+        struct cascade_node n = cascade_node_of(&t, (uint32_t)number);
+        struct cascade_bounds i = cascade_bounds(&t, &n);
+        if (n.heap == 0 || i.to - i.from < 2)
+            return CASCADE_E_PROTOCOL;
+        e = put_bit(r, cascade_parity(&r->frame, pass, n.block, i.from, i.middle));
     }
-    return 0;
+    *at = here;
+    return e;
 }
 
 static int answer_nodes(struct cascade_reference *r, const uint8_t *q, size_t len, size_t *at)
 {
     unsigned pass = *at < len ? q[(*at)++] : CASCADE_PASSES;
-    uint32_t count;
-    if (pass >= CASCADE_PASSES || !cascade_get_varint(q, len, at, &count))
+    if (pass >= CASCADE_PASSES)
         return CASCADE_E_PROTOCOL;
-    uint64_t number = 0;
-    for (uint32_t c = 0; c < count; c++) {
-        uint32_t delta;
-        struct cascade_node n;
-        if (!cascade_get_varint(q, len, at, &delta) || delta == 0 ||
-            (number += delta) > UINT32_MAX ||
-            !cascade_node_of(&r->frame, pass, (uint32_t)number, &n) || n.to - n.from < 2)
-            return CASCADE_E_PROTOCOL;
-        struct cascade_node left = cascade_half(&r->frame, pass, &n, false);
-        int e = put_bit(r, cascade_parity(&r->frame, pass, &left));
-        if (e != 0)
-            return e;
-    }
-    return 0;
+    if (pass == 0)
+        return answer_nodes_of(r, 0, q, len, at);
+    cascade_need_columns(&r->frame);
+    return answer_nodes_of(r, 1, q, len, at);
 }
 
 static int answer_subsets(struct cascade_reference *r)
 {
     int e = 0;
+    cascade_need_sums(&r->frame);
     for (uint32_t s = 0; s < CASCADE_SUBSETS && e == 0; s++)
         e = put_bit(r, cascade_subset_parity(&r->frame, s, cascade_subset_range(&r->frame, s)));
     return e;
@@ -95,6 +116,7 @@ static int answer_parts(struct cascade_reference *r, const uint8_t *q, size_t le
     uint32_t count;
     if (!cascade_get_varint(q, len, at, &count) || count > CASCADE_SUBSETS)
         return CASCADE_E_PROTOCOL;
+    cascade_need_sums(&r->frame);
     for (uint32_t c = 0; c < count; c++) {
         uint32_t s;
         uint32_t from;
@@ -115,7 +137,8 @@ int cascade_reference_answer(
     struct cascade_reference *r, const uint8_t *question, size_t len, struct buf *answer)
 {
     r->answer = answer;
-    r->bits = 0;
+    r->pending = 0;
+    r->n_pending = 0;
     int e = 0;
     for (size_t at = 0; at < len && e == 0;) {
         switch (question[at++]) {
@@ -135,6 +158,8 @@ int cascade_reference_answer(
             e = CASCADE_E_PROTOCOL;
         }
     }
+    if (e == 0)
+        e = put_pending(r);
     r->answer = NULL;
     return e;
 }

@@ -373,9 +373,9 @@ struct post_result *post_block_result(struct post_block *b)
     return &b->result;
 }
 
-/* Bytes a bit of a frame in flight: two orders of it, and a byte for each known or unknown node of both
- * trees, of which there are fewer than four a bit. */
-#define FRAME_BYTES_PER_BIT 9
+/* Bytes a bit of a frame in flight: three words for 64 bits, two bits for each node of both trees, of which
+ * there are fewer than four a bit, the lists of nodes. */
+#define FRAME_BYTES_PER_BIT 2
 
 size_t post_block_memory(const struct post_config *c, uint64_t clicks)
 {
