@@ -130,16 +130,16 @@ static void an_end_is_not_told_what_the_other_chose(void **unused)
 static void rare_events_come_in_as_many_frames_as_it_takes(void **unused)
 {
     struct loop_plan plan = loop_short();
-    plan.params.eta = 1e-9;
+    plan.params.eta = 3e-7;
     plan.params.dark = 0;
     plan.config.clock_hz = 1e12;
-    plan.config.block_s = 2100; /* 2.1e15 pulses: gaps of five bytes */
+    plan.config.block_s = 7.5; /* gaps of four bytes */
     struct loop l = loop_begin(&plan);
     loop_join_three(&l);
     struct ear a = ear_of(ALICE, "bob"), b = ear_of(BOB, "alice");
     ears_take_block(&a, &b, &l);
     struct keyrate_counts c = ears_counts(&a, &b);
-    assert_as_expected(&c, &plan.params, &(struct eve){0}, 2.1e15);
+    assert_as_expected(&c, &plan.params, &(struct eve){0}, 7.5e12);
     assert_true(a.n > QKD_EVENTS_MAX && a.frames > (a.n + QKD_EVENTS_MAX - 1) / QKD_EVENTS_MAX);
     ear_free(&a);
     ear_free(&b);
