@@ -5,6 +5,7 @@
 #include "keypool/qkd/sim_block.h"
 
 #include <errno.h>
+#include <math.h>
 
 struct sim_topology {
     struct sim_topology_config config; /* users: not kept */
@@ -106,20 +107,51 @@ static bool rule_is_for(const struct sim_rule *rule, const char *a, const char *
            (strcmp(rule->a, b) == 0 && strcmp(rule->b, a) == 0);
 }
 
-static const struct link_params *find_params(
-    const struct sim_topology_config *c, const char *a, const char *b)
+double sim_eta(double loss_db, double eve)
 {
-    for (size_t i = 0; i < c->n_rules; i++)
-        if (rule_is_for(&c->rules[i], a, b))
-            return &c->rules[i].params;
+    return pow(10, -loss_db / 10) * eve;
+}
+
+static const struct sim_loss *find_loss(const struct sim_topology_config *c, const char *user)
+{
+    for (size_t i = 0; i < c->n_losses; i++)
+        if (strcmp(c->losses[i].user, user) == 0)
+            return &c->losses[i];
+    return NULL;
+}
+
+static void apply_losses(
+    const struct sim_topology_config *c, const char *a, const char *b, struct link_params *p)
+{
+    const struct sim_loss *x = find_loss(c, a), *y = find_loss(c, b);
+    if (x && y)
+        p->eta = sim_eta((x->loss_db + y->loss_db) / 2, c->eve);
+}
+
+static bool find_params(
+    const struct sim_topology_config *c, const char *a, const char *b, struct link_params *out)
+{
+    for (size_t i = 0; i < c->n_rules; i++) {
+        if (!rule_is_for(&c->rules[i], a, b))
+            continue;
+        *out = c->rules[i].params;
+        if (c->rules[i].takes_losses)
+            apply_losses(c, a, b, out);
+        return true;
+    }
     const struct link_paper *paper = c->network ? link_paper_find(c->network, a, b) : NULL;
-    return paper ? &paper->params : c->fallback;
+    if (!paper && !c->fallback)
+        return false;
+    *out = paper ? paper->params : *c->fallback;
+    if (!paper)
+        apply_losses(c, a, b, out);
+    return true;
 }
 
 static int push_link(struct sim_topology *t, struct sim_user *a, struct sim_user *b)
 {
-    const struct link_params *params = find_params(&t->config, a->name, b->name);
-    if (!params)
+    struct link_params params;
+    if (!find_params(&t->config, a->name, b->name, &params))
         return 0;
     struct sim_link **links = realloc(t->links, (t->n_links + 1) * sizeof(struct sim_link *));
     if (!links)
@@ -131,7 +163,7 @@ static int push_link(struct sim_topology *t, struct sim_user *a, struct sim_user
     bool in_order = strcmp(a->name, b->name) < 0;
     l->user[0] = in_order ? a : b;
     l->user[1] = in_order ? b : a;
-    l->params = *params;
+    l->params = params;
     l->prefill_bytes = t->prefill_bytes;
     t->links[t->n_links++] = l;
     return 0;
@@ -250,6 +282,15 @@ static int check_rules(const struct sim_topology *t, struct err *e)
     return r < 0 ? err_wrap(e, r, "default_link") : 0;
 }
 
+/* A user may be listed that joins later. */
+static int check_losses(const struct sim_topology_config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->n_losses; i++)
+        if (!site_name_is_valid(c->losses[i].user))
+            return err_set(e, -EINVAL, "losses: \"%.80s\" is no name of a site", c->losses[i].user);
+    return 0;
+}
+
 static int fill(struct sim_topology *t, const struct sim_topology_config *config, struct err *e)
 {
     for (size_t i = 0; i < config->n_users; i++) {
@@ -258,7 +299,8 @@ static int fill(struct sim_topology *t, const struct sim_topology_config *config
             return err_wrap(e, r, "users");
     }
     sort_all(t);
-    return check_rules(t, e);
+    int r = check_losses(config, e);
+    return r < 0 ? r : check_rules(t, e);
 }
 
 int sim_topology_new(struct sim_topology **out, const struct sim_topology_config *config,

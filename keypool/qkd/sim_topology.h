@@ -18,6 +18,13 @@
 struct sim_rule {
     const char *a, *b; /* in any order */
     struct link_params params;
+    bool takes_losses; /* eta from the users' losses, where both are known */
+};
+
+/* From one user to Eve, fibre and modulators. */
+struct sim_loss {
+    const char *user;
+    double loss_db;
 };
 
 struct sim_topology_config {
@@ -26,7 +33,10 @@ struct sim_topology_config {
     const struct sim_rule *rules; /* borrowed for the life of the topology */
     size_t n_rules;
     const char *network;                /* "paper-3", "paper-4"; NULL: none */
-    const struct link_params *fallback; /* the default link; NULL: none */
+    const struct link_params *fallback; /* the default link; NULL: none. Borrowed like the rules */
+    const struct sim_loss *losses;      /* borrowed likewise; of the default link's pairs, too */
+    size_t n_losses;
+    double eve; /* transmittance of Eve's optics and detector, with the losses */
 };
 
 struct sim_user {
@@ -67,6 +77,10 @@ struct sim_link {
     double last_qber;
     struct keyrate_counts drawn; /* of the last complete block of raw clicks, the truth */
 };
+
+/* Transmittance of one arm. The light of both users goes through the same loop and arrives equally
+ * strong: the arm of a pair has the mean of the two losses. */
+double sim_eta(double loss_db, double eve);
 
 struct sim_topology;
 

@@ -2,6 +2,8 @@
 #include "keypool/qkd/simulator_internal.h"
 
 #include "common/util.h"
+#include "keypool/qkd/sim_level_rate.h"
+#include "keypool/qkd/sim_level_raw.h"
 #include "proto/kme.h"
 #include "proto/qkd.pb-c.h"
 
@@ -9,6 +11,19 @@
 #include <stdio.h>
 
 /* ---- life --------------------------------------------------------------------------------- */
+
+struct sim_level *simulator_level_new(
+    const struct simulator_config *config, const uint8_t seed[RNG_SEED_BYTES])
+{
+    switch (config->level) {
+    case SIM_EVENT:
+        return sim_level_event_new(seed);
+    case SIM_PULSE:
+        return sim_level_pulse_new(seed);
+    default:
+        return sim_level_rate_new(seed, &config->options);
+    }
+}
 
 struct simulator *simulator_new(
     const struct simulator_config *config, struct sim_topology *topology, struct sim_level *level)

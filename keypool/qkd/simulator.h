@@ -16,12 +16,18 @@
 
 #include "keypool/qkd/sim_level.h"
 
+#define SIM_USERS_RAW_MAX  64 /* raw clicks for all their peers must fit into a queue */
+#define SIM_PULSES_RAW_MAX (UINT64_C(1) << 48) /* of one block */
+
+enum sim_fidelity { SIM_RATE, SIM_EVENT, SIM_PULSE };
+
 enum sim_schedule {
     SIM_PARALLEL,    /* every link as if it owned the loop and the detectors */
     SIM_ROUND_ROBIN, /* one link after the other: the network's rate is shared */
 };
 
 struct simulator_config {
+    enum sim_fidelity level; /* what simulator_check and simulator_level_new go by */
     enum sim_schedule schedule;
     double block_s;                 /* simulated seconds of acquisition per block */
     double clock_hz;                /* pulses per second */
@@ -32,6 +38,9 @@ struct simulator_config {
 
 struct simulator;
 
+/* The level that the configuration asks for. NULL if there is no memory. */
+struct sim_level *simulator_level_new(
+    const struct simulator_config *config, const uint8_t seed[RNG_SEED_BYTES]) must_check;
 /* Takes the topology and the level, also on error. NULL if there is no memory. */
 struct simulator *simulator_new(const struct simulator_config *config,
     struct sim_topology *topology, struct sim_level *level) must_check;
@@ -41,8 +50,8 @@ int simulator_step(struct simulator *s, const struct event *event, struct update
 uint64_t simulator_deadline_ms(const struct simulator *s);
 
 /* Do these numbers make sense together? Every link must yield key with these blocks: refused is a
- * block below the formula's minimum, which is named, one larger than SIM_BLOCK_BYTES_MAX, and a user
- * without a link. -EINVAL with a sentence. */
+ * block below the formula's minimum, which is named, one larger than SIM_BLOCK_BYTES_MAX, a user
+ * without a link, and more users or pulses than raw clicks can be told of. -EINVAL with a sentence. */
 int simulator_check(const struct simulator_config *config, const struct sim_topology *topology,
     struct err *e) must_check;
 /* What one block of this link yields on average, without Eve. */

@@ -258,7 +258,7 @@ int simulator_run(struct simulator *s, struct update *u)
 
 int simulator_granted(struct simulator *s, struct sim_link *l, struct update *u)
 {
-    int r = deliver_prefill(s, l, u);
+    int r = has_raw_clicks(s) ? 0 : deliver_prefill(s, l, u);
     return r == 0 && may_acquire(s, l) ? acquire(s, l, (double)s->now_ms, u) : r;
 }
 

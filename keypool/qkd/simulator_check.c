@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Does a simulated network make key at all? */
-#include "keypool/qkd/event_draw.h"
 #include "keypool/qkd/sim_level_rate.h"
 #include "keypool/qkd/simulator.h"
 
@@ -61,9 +60,24 @@ static bool has_link(const struct sim_topology *t, const struct sim_user *user)
     return false;
 }
 
+static int check_raw(
+    const struct simulator_config *config, const struct sim_topology *t, struct err *e)
+{
+    if (sim_topology_users(t) > SIM_USERS_RAW_MAX)
+        return err_set(
+            e, -EINVAL, "at most %d users are told raw clicks; take level rate", SIM_USERS_RAW_MAX);
+    if (config->block_s * config->clock_hz > (double)SIM_PULSES_RAW_MAX)
+        return err_set(e, -EINVAL, "a block of %g s has more than %g pulses", config->block_s,
+            (double)SIM_PULSES_RAW_MAX);
+    return 0;
+}
+
 int simulator_check(
     const struct simulator_config *config, const struct sim_topology *topology, struct err *e)
 {
+    int raw = config->level == SIM_RATE ? 0 : check_raw(config, topology, e);
+    if (raw < 0)
+        return raw;
     const struct sim_link *last = NULL; /* most links have the same parameters */
     for (size_t i = 0; i < sim_topology_links(topology); i++) {
         const struct sim_link *l = sim_topology_link(topology, i);

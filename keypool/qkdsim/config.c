@@ -4,13 +4,14 @@
 #include "common/util.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 /* What all links of one user are given at once must fit into its connection's queue. */
 #define PREFILL_PER_USER_BYTES ((uint64_t)32 * 1024 * 1024)
 #define DARK_DEFAULT           1e-7 /* as in link_model.c: an assumption */
 
-static const char *const levels[] = {"rate", NULL};
+static const char *const levels[] = {"rate", "event", "pulse", NULL};
 static const char *const schedules[] = {"parallel", "round-robin", NULL};
 static const char *const networks[] = {"none", "paper-3", "paper-4", NULL};
 /* In the order of link_paper_at, after none. */
@@ -19,11 +20,12 @@ static const char *const likes[] = {"none", "paper-3-AB", "paper-3-AC", "paper-3
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-#define NUMBER(record, at, number, text)                                                           \
+#define NUMBER_AT(record, at, name, text, max)                                                     \
     {                                                                                              \
-        .key = #number, .type = CONFIG_DOUBLE, .offset = offsetof(record, at.params.number),       \
-        .help = text, .fallback = "-1", .min_double = -1, .max_double = 10                         \
+        .key = name, .type = CONFIG_DOUBLE, .offset = offsetof(record, at), .help = text,          \
+        .fallback = "-1", .min_double = -1, .max_double = max                                      \
     }
+#define NUMBER(record, at, number, text) NUMBER_AT(record, at.params.number, #number, text, 10)
 
 #define PARAMS(record, at)                                                                         \
     {.key = "like",                                                                                \
@@ -34,9 +36,13 @@ static const char *const likes[] = {"none", "paper-3-AB", "paper-3-AC", "paper-3
         .choices = likes},                                                                         \
         NUMBER(record, at, mu, "mean photon number of each user's pulses"),                        \
         NUMBER(record, at, eta, "transmittance of one arm, Eve's optics and detectors included"),  \
+        NUMBER_AT(record, at.loss_db, "loss_db",                                                   \
+            "or loss of one arm in dB, fibre and modulators, up to Eve (see eve)", 200),           \
         NUMBER(record, at, e_x, "misalignment in basis X"),                                        \
         NUMBER(record, at, e_y, "misalignment in basis Y"),                                        \
         NUMBER(record, at, dark, "dark counts per detector and time window; 1e-7 if unset"),       \
+        NUMBER_AT(record, at.p_x, "p_x",                                                           \
+            "probability of basis X at each user; or, as it came out, the shares:", 1),            \
         NUMBER(record, at, share_xx, "share of pulse pairs with both users in X; .81 if unset"),   \
         NUMBER(record, at, share_yy, "share of pulse pairs with both users in Y; .01 if unset")
 
@@ -44,6 +50,24 @@ struct only_params {
     struct qkdsim_params p;
 };
 static const struct config_field params_fields[] = {PARAMS(struct only_params, p), {0}};
+
+static const struct config_field eve_fields[] = {
+    {.key = "optics",
+        .type = CONFIG_DOUBLE,
+        .offset = offsetof(struct qkdsim_eve, optics),
+        .help = "efficiency of circulator, beam splitter and path; .694: the paper's Table 6",
+        .fallback = "0.694",
+        .min_double = 1e-6,
+        .max_double = 1},
+    {.key = "detector",
+        .type = CONFIG_DOUBLE,
+        .offset = offsetof(struct qkdsim_eve, detector),
+        .help = "efficiency of a detector with its time window; not public, .8 is an assumption",
+        .fallback = "0.8",
+        .min_double = 1e-6,
+        .max_double = 1},
+    {0},
+};
 
 static const struct config_field link_fields[] = {
     {.key = "a",
@@ -90,8 +114,10 @@ const struct config_field qkdsim_fields[] = {
     {.key = "level",
         .type = CONFIG_ENUM,
         .offset = offsetof(struct qkdsim_config, level),
-        .help = "fidelity: rate gives both ends the same finished key. SIMULATED",
-        .fallback = "rate",
+        .help =
+            "fidelity: event tells raw clicks, pulse too, drawn pulse by pulse (slow); rate gives "
+            "both ends the same finished key. SIMULATED",
+        .fallback = "event",
         .choices = levels},
     {.key = "schedule",
         .type = CONFIG_ENUM,
@@ -126,10 +152,17 @@ const struct config_field qkdsim_fields[] = {
         .fallback = "1",
         .min_double = 0,
         .max_double = 1e9},
+    {.key = "full_speed_blocks",
+        .type = CONFIG_U64,
+        .offset = offsetof(struct qkdsim_config, full_speed_blocks),
+        .help =
+            "first blocks of each link that come without waiting, at each start of the simulator",
+        .fallback = "0",
+        .max = 1000000},
     {.key = "prefill_bits",
         .type = CONFIG_U64,
         .offset = offsetof(struct qkdsim_config, prefill_bits),
-        .help = "key that every pair is given at once, at each start of the simulator",
+        .help = "level rate: key that every pair is given at once, at each start of the simulator",
         .fallback = "0",
         .max = 8 * PREFILL_PER_USER_BYTES},
     {.key = "seed",
@@ -154,6 +187,19 @@ const struct config_field qkdsim_fields[] = {
         .offset = offsetof(struct qkdsim_config, default_link),
         .help = "for every pair that neither links nor network names; without it they have none",
         .fields = params_fields},
+    {.key = "losses",
+        .type = CONFIG_MAP,
+        .offset = offsetof(struct qkdsim_config, losses),
+        .help =
+            "loss in dB from each user to Eve; a pair of two has their mean, instead of `like`'s",
+        .min_double = 0,
+        .max_double = 200,
+        .max = SIM_USERS_MAX},
+    {.key = "eve",
+        .type = CONFIG_SECTION,
+        .offset = offsetof(struct qkdsim_config, eve),
+        .help = "the untrusted node; with a loss it gives eta = 10^(-loss/10) optics detector",
+        .fields = eve_fields},
     DAEMON_LOG_FIELD(struct qkdsim_config, log),
     {0},
 };
@@ -173,13 +219,26 @@ static struct link_params base_of(const struct qkdsim_params *written)
     return (struct link_params){-1, -1, -1, -1, DARK_DEFAULT, 0.81, 0.01};
 }
 
-static struct link_params resolve(const struct qkdsim_params *written)
+/* eta as it is written, or from the loss. */
+static double written_eta(const struct qkdsim_config *c, const struct qkdsim_params *written)
 {
-    const struct link_params base = base_of(written);
+    if (written->params.eta >= 0 || written->loss_db < 0)
+        return written->params.eta;
+    return sim_eta(written->loss_db, c->eve.optics * c->eve.detector);
+}
+
+static struct link_params resolve(
+    const struct qkdsim_config *c, const struct qkdsim_params *written)
+{
+    struct link_params base = base_of(written);
     const struct link_params *p = &written->params;
+    if (written->p_x >= 0) {
+        base.share_xx = written->p_x * written->p_x;
+        base.share_yy = (1 - written->p_x) * (1 - written->p_x);
+    }
     return (struct link_params){
         .mu = first_set(p->mu, base.mu),
-        .eta = first_set(p->eta, base.eta),
+        .eta = first_set(written_eta(c, written), base.eta),
         .e_x = first_set(p->e_x, base.e_x),
         .e_y = first_set(p->e_y, base.e_y),
         .dark = first_set(p->dark, base.dark),
@@ -188,10 +247,25 @@ static struct link_params resolve(const struct qkdsim_params *written)
     };
 }
 
-static int check_said(const struct link_params *p, struct err *e)
+/* The same thing in two ways. */
+static int check_once(const struct qkdsim_params *written, struct err *e)
 {
+    const struct link_params *p = &written->params;
+    if (p->eta >= 0 && written->loss_db >= 0)
+        return err_set(e, -EINVAL, "give eta or loss_db, not both");
+    if (written->p_x >= 0 && (p->share_xx >= 0 || p->share_yy >= 0))
+        return err_set(e, -EINVAL, "give p_x or the shares, not both");
+    return 0;
+}
+
+static int check_said(
+    const struct qkdsim_params *written, const struct link_params *p, struct err *e)
+{
+    int r = check_once(written, e);
+    if (r < 0)
+        return r;
     if (p->mu < 0 || p->eta < 0 || p->e_x < 0 || p->e_y < 0)
-        return err_set(e, -EINVAL, "give like, or all of mu, eta, e_x and e_y");
+        return err_set(e, -EINVAL, "give like, or all of mu, eta (or loss_db), e_x and e_y");
     return 0;
 }
 
@@ -200,7 +274,8 @@ static bool is_empty(const struct qkdsim_params *written)
 {
     const struct link_params *p = &written->params;
     return written->like == 0 && p->mu < 0 && p->eta < 0 && p->e_x < 0 && p->e_y < 0 &&
-           p->dark < 0 && p->share_xx < 0 && p->share_yy < 0;
+           p->dark < 0 && p->share_xx < 0 && p->share_yy < 0 && written->loss_db < 0 &&
+           written->p_x < 0;
 }
 
 /* ---- the network -------------------------------------------------------------------------- */
@@ -208,10 +283,12 @@ static bool is_empty(const struct qkdsim_params *written)
 struct simulator_config qkdsim_simulator_config(const struct qkdsim_config *c)
 {
     return (struct simulator_config){
+        .level = (enum sim_fidelity)c->level,
         .schedule = (enum sim_schedule)c->schedule,
         .block_s = c->block_s,
         .clock_hz = c->clock_hz,
         .speedup = c->speedup,
+        .full_speed_blocks = c->full_speed_blocks,
         .options = keyrate_paper_options(),
     };
 }
@@ -224,19 +301,31 @@ static int make_rules(struct qkdsim_network *n, const struct qkdsim_config *c, s
         return err_set(e, -ENOMEM, "out of memory");
     for (size_t i = 0; i < c->links.n; i++) {
         struct sim_rule *rule = &n->rules[i];
-        *rule = (struct sim_rule){links[i].a, links[i].b, resolve(&links[i].params)};
-        int r = check_said(&rule->params, e);
+        *rule = (struct sim_rule){links[i].a, links[i].b, resolve(c, &links[i].params)};
+        rule->takes_losses = links[i].params.params.eta < 0 && links[i].params.loss_db < 0;
+        int r = check_said(&links[i].params, &rule->params, e);
         if (r < 0)
             return err_wrap(e, r, "link %s-%s", rule->a, rule->b);
     }
     return 0;
 }
 
+static int make_losses(struct qkdsim_network *n, const struct qkdsim_config *c, struct err *e)
+{
+    const struct config_number *losses = c->losses.items;
+    n->losses = calloc(c->losses.n + 1, sizeof(*n->losses));
+    if (!n->losses)
+        return err_set(e, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->losses.n; i++)
+        n->losses[i] = (struct sim_loss){losses[i].key, losses[i].value};
+    return 0;
+}
+
 static int make_topology(struct qkdsim_network *n, const struct qkdsim_config *c, struct err *e)
 {
     bool has_default = !is_empty(&c->default_link);
-    n->fallback = resolve(&c->default_link);
-    int r = has_default ? check_said(&n->fallback, e) : 0;
+    n->fallback = resolve(c, &c->default_link);
+    int r = has_default ? check_said(&c->default_link, &n->fallback, e) : 0;
     if (r < 0)
         return err_wrap(e, r, "default_link");
     const struct sim_topology_config config = {
@@ -246,6 +335,9 @@ static int make_topology(struct qkdsim_network *n, const struct qkdsim_config *c
         .n_rules = c->links.n,
         .network = c->network ? networks[c->network] : NULL,
         .fallback = has_default ? &n->fallback : NULL,
+        .losses = n->losses,
+        .n_losses = c->losses.n,
+        .eve = c->eve.optics * c->eve.detector,
     };
     return sim_topology_new(&n->topology, &config, c->prefill_bits / 8, e);
 }
@@ -253,6 +345,10 @@ static int make_topology(struct qkdsim_network *n, const struct qkdsim_config *c
 static int check_prefill(const struct qkdsim_config *c, struct err *e)
 {
     uint64_t links = c->users.n - 1;
+    if (c->prefill_bits > 0 && c->level != SIM_RATE)
+        return err_set(e, -EINVAL,
+            "prefill_bits: level %s makes no key of its own: use full_speed_blocks",
+            levels[c->level]);
     if (c->prefill_bits / 8 * links <= PREFILL_PER_USER_BYTES)
         return 0;
     return err_set(e, -EINVAL,
@@ -270,6 +366,8 @@ int qkdsim_network_init(struct qkdsim_network *n, const struct qkdsim_config *c,
     if (r == 0)
         r = make_rules(n, c, e);
     if (r == 0)
+        r = make_losses(n, c, e);
+    if (r == 0)
         r = make_topology(n, c, e);
     if (r == 0)
         r = simulator_check(&config, n->topology, e);
@@ -282,6 +380,7 @@ void qkdsim_network_deinit(struct qkdsim_network *n)
 {
     sim_topology_free(n->topology);
     free(n->rules);
+    free(n->losses);
     *n = (struct qkdsim_network){0};
 }
 

@@ -10,6 +10,13 @@
 struct qkdsim_params {
     int like; /* index into the paper's links, 0: none */
     struct link_params params;
+    double loss_db; /* of one arm, up to Eve */
+    double p_x;     /* probability of basis X */
+};
+
+/* Efficiencies at the untrusted node, 0 to 1: with a loss they make a transmittance. */
+struct qkdsim_eve {
+    double optics, detector;
 };
 
 struct qkdsim_link {
@@ -24,17 +31,20 @@ struct qkdsim_config {
     struct config_tls tls;
     char *state;
     char *control;
-    int level;
+    int level;    /* enum sim_fidelity */
     int schedule; /* enum sim_schedule */
     int network;
     double block_s;
     double clock_hz;
     double speedup;
+    uint64_t full_speed_blocks;
     uint64_t prefill_bits;
     char *seed;
     struct config_list users; /* char * */
     struct config_list links; /* struct qkdsim_link */
     struct qkdsim_params default_link;
+    struct config_list losses; /* struct config_number: users and dB */
+    struct qkdsim_eve eve;
     struct daemon_log log;
 };
 
@@ -46,6 +56,7 @@ struct simulator_config qkdsim_simulator_config(const struct qkdsim_config *c);
 struct qkdsim_network {
     struct sim_topology *topology; /* owned, unless it was taken (NULL) */
     struct sim_rule *rules;        /* owned */
+    struct sim_loss *losses;       /* owned */
     struct link_params fallback;
 };
 /* Everything that can be wrong with users, links and blocks. -EINVAL with a sentence, -ENOMEM. */

@@ -3,7 +3,6 @@
 #include "common/host.h"
 #include "common/secret.h"
 #include "common/util.h"
-#include "keypool/qkd/sim_level_rate.h"
 #include "keypool/qkdsim/seed.h"
 
 #include <errno.h>
@@ -49,7 +48,7 @@ static int make_simulator(struct daemon *d, struct err *e)
         r = qkdsim_seed(d->config, seed, e);
     if (r < 0)
         return r;
-    struct sim_level *level = sim_level_rate_new(seed, &config.options);
+    struct sim_level *level = simulator_level_new(&config, seed);
     secret_wipe(seed, sizeof(seed));
     if (level)
         d->simulator = simulator_new(&config, steal(&d->network.topology), level);

@@ -9,6 +9,7 @@
 #include "common/util.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,6 +65,7 @@ static void the_papers_network_needs_three_lines(void **unused)
     assert_memory_equal(params_of(&n, "bob", "david"),
         &link_paper_find("paper-4", "bob", "david")->params, sizeof(struct link_params));
     assert_true(c.block_s == 10 && c.clock_hz == 1e8 && c.speedup == 1 && c.prefill_bits == 0);
+    assert_int_equal(qkdsim_simulator_config(&c).level, SIM_EVENT);
     qkdsim_network_deinit(&n);
     config_free(qkdsim_fields, &c);
 }
@@ -88,6 +90,48 @@ static void more_users_take_the_default_link_and_links_of_their_own(void **unuse
     config_free(qkdsim_fields, &c);
 }
 
+static void a_loss_makes_a_transmittance_and_a_probability_shares(void **unused)
+{
+    struct qkdsim_config c;
+    struct qkdsim_network n =
+        network_of("network: paper-4\nusers: [alice, bob, erin, frank, grace]\n"
+                   "eve: {optics: 0.5, detector: 0.8}\n"
+                   "losses: {alice: 1, erin: 3, frank: 5}\n"
+                   "default_link: {like: paper-4-CD, p_x: 0.8}\n"
+                   "links:\n  - {a: frank, b: bob, like: paper-4-AB, loss_db: 3.0103}\n"
+                   "  - {a: alice, b: frank, like: paper-4-AB}\n",
+            &c);
+    const double tolerance = 1e-6;
+    const struct link_params *p = params_of(&n, "erin", "frank");
+    assert_true(fabs(p->eta - 0.4 * pow(10, -0.4)) < tolerance); /* the mean: 4 dB */
+    assert_true(fabs(p->share_xx - 0.64) < tolerance && fabs(p->share_yy - 0.04) < tolerance);
+    p = params_of(&n, "erin", "grace"); /* nothing is known of grace */
+    assert_true(p->eta == link_paper_find("paper-4", "charlie", "david")->params.eta);
+    assert_true(fabs(params_of(&n, "frank", "bob")->eta - 0.2) < tolerance);
+    p = params_of(&n, "alice", "frank");
+    assert_true(fabs(p->eta - 0.4 * pow(10, -0.3)) < tolerance && p->mu == 0.017);
+    p = params_of(&n, "alice", "bob"); /* measured is measured */
+    assert_true(p->eta == link_paper_find("paper-4", "alice", "bob")->params.eta);
+    qkdsim_network_deinit(&n);
+    config_free(qkdsim_fields, &c);
+}
+
+static void raw_clicks_are_for_so_many_users(void **unused)
+{
+    struct qkdsim_config c;
+    struct err e = {{0}};
+    for (int n = 64; n <= 65; n++) {
+        char text[1024] = "default_link: {like: paper-4-AB}\nusers: [u0";
+        for (int i = 1; i < n; i++)
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), ", u%d", i);
+        strcat(text, "]\n");
+        assert_int_equal(load_sim(text, &c, &e), n == 64 ? 0 : -EINVAL);
+        if (n == 64)
+            config_free(qkdsim_fields, &c);
+    }
+    assert_non_null(strstr(e.text, "at most 64 users are told raw clicks; take level rate"));
+}
+
 static void mistakes_in_the_simulators_file_are_named(void **unused)
 {
     static const struct {
@@ -102,9 +146,9 @@ static void mistakes_in_the_simulators_file_are_named(void **unused)
         {"users: [alice, erin]\nnetwork: paper-4\n",
             "sim.yaml: user alice has no link: give links or default_link"},
         {"users: [alice, erin]\ndefault_link: {mu: 0.01}\n",
-            "sim.yaml: default_link: give like, or all of mu, eta, e_x and e_y"},
+            "sim.yaml: default_link: give like, or all of mu, eta (or loss_db), e_x and e_y"},
         {"users: [alice, erin]\nlinks: [{a: alice, b: erin}]\n",
-            "sim.yaml: link alice-erin: give like, or all of mu, eta, e_x and e_y"},
+            "sim.yaml: link alice-erin: give like, or all of mu, eta (or loss_db), e_x and e_y"},
         {"users: [alice, erin]\nlinks: [{a: alice, b: erin, like: paper-5-AB}]\n",
             "sim.yaml:6:35: "},
         {"users: [alice, erin]\nlinks: [{a: alice, b: erin, like: paper-4-AB, eta: 1.5}]\n",
@@ -113,8 +157,22 @@ static void mistakes_in_the_simulators_file_are_named(void **unused)
             "sim.yaml: link alice-erin: no block, however long, yields a key"},
         {"users: [Alice, bob]\nnetwork: paper-4\n",
             "sim.yaml: users: \"Alice\" is no name of a site"},
-        {"users: [alice, bob]\nnetwork: paper-4\nlevel: pulse\n", "sim.yaml:7:8: level must be"},
-        {"users: [alice, bob, charlie, david]\nnetwork: paper-4\nprefill_bits: 200M\n",
+        {"users: [alice, bob]\nnetwork: paper-4\nlevel: photon\n", "sim.yaml:7:8: level must be"},
+        {"users: [alice, bob]\nnetwork: paper-4\nprefill_bits: 1k\n",
+            "sim.yaml: prefill_bits: level event makes no key of its own"},
+        {"users: [alice, bob]\nnetwork: paper-4\nlevel: pulse\nblock_s: 0.2\n",
+            "sim.yaml: link alice-bob: a block of 0.2 s yields no key"},
+        {"users: [alice, bob]\nnetwork: paper-4\nclock_hz: 1e12\nblock_s: 300\n",
+            "sim.yaml: a block of 300 s has more than 2.81475e+14 pulses"},
+        {"users: [alice, bob]\ndefault_link: {like: paper-4-CD, eta: .1, loss_db: 3}\n",
+            "sim.yaml: default_link: give eta or loss_db, not both"},
+        {"users: [alice, bob]\ndefault_link: {like: paper-4-CD, p_x: .9, share_yy: .01}\n",
+            "sim.yaml: default_link: give p_x or the shares, not both"},
+        {"users: [alice, bob]\nnetwork: paper-4\nlosses: {Bob: 3}\n",
+            "sim.yaml: losses: \"Bob\" is no name of a site"},
+        {"users: [alice, bob]\nnetwork: paper-4\neve: {detector: 1.2}\n", "sim.yaml:7:17: "},
+        {"users: [alice, bob, charlie, david]\nnetwork: paper-4\nlevel: rate\n"
+         "prefill_bits: 200M\n",
             "sim.yaml: prefill_bits: 4 users with 200000000 bits per link are too much at once"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -236,6 +294,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_papers_network_needs_three_lines),
         cmocka_unit_test(more_users_take_the_default_link_and_links_of_their_own),
+        cmocka_unit_test(a_loss_makes_a_transmittance_and_a_probability_shares),
+        cmocka_unit_test(raw_clicks_are_for_so_many_users),
         cmocka_unit_test(mistakes_in_the_simulators_file_are_named),
         cmocka_unit_test(links_of_one_simulator_share_a_source),
         cmocka_unit_test(a_link_with_recorded_keys_needs_its_file),

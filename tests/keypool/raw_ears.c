@@ -2,7 +2,6 @@
 #include "tests/keypool/raw_ears.h"
 
 #include "common/util.h"
-#include "keypool/qkd/sim_level_raw.h"
 #include "proto/ctl.h"
 #include "proto/ctl.pb-c.h"
 #include "proto/kme.h"
@@ -23,7 +22,10 @@ struct loop_plan loop_short(void)
 {
     return (struct loop_plan){
         .params = link_paper_find("paper-4", "alice", "bob")->params,
-        .config = {.block_s = 0.2, .clock_hz = 1e8, .options = keyrate_paper_options()},
+        .config = {.level = SIM_EVENT,
+            .block_s = 0.2,
+            .clock_hz = 1e8,
+            .options = keyrate_paper_options()},
         .seed = 1,
     };
 }
@@ -31,7 +33,6 @@ struct loop_plan loop_short(void)
 struct loop_plan loop_bright(bool by_pulse)
 {
     return (struct loop_plan){
-        .by_pulse = by_pulse,
         .params = {.mu = 0.6,
             .eta = 0.5,
             .e_x = 0.03,
@@ -39,7 +40,10 @@ struct loop_plan loop_bright(bool by_pulse)
             .dark = 2e-3,
             .share_xx = 0.45,
             .share_yy = 0.2},
-        .config = {.block_s = 1, .clock_hz = 1e6, .options = keyrate_paper_options()},
+        .config = {.level = by_pulse ? SIM_PULSE : SIM_EVENT,
+            .block_s = 1,
+            .clock_hz = 1e6,
+            .options = keyrate_paper_options()},
         .seed = 1,
     };
 }
@@ -61,8 +65,7 @@ struct loop loop_begin(const struct loop_plan *plan)
     struct sim_topology *t;
     struct err e;
     assert_int_equal(sim_topology_new(&t, &network, 0, &e), 0);
-    struct sim_level *level =
-        plan->by_pulse ? sim_level_pulse_new(seed) : sim_level_event_new(seed);
+    struct sim_level *level = simulator_level_new(&plan->config, seed);
     assert_non_null(level);
     struct simulator *sim = simulator_new(&plan->config, t, level);
     assert_non_null(sim);

@@ -21,7 +21,6 @@ struct loop {
 };
 
 struct loop_plan {
-    bool by_pulse;
     struct link_params params;
     struct simulator_config config;
     uint8_t seed;
