@@ -59,7 +59,7 @@ static void on_hup(void *arg, struct host *h)
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct client_config *c = d->config;
-    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_CLIENT, c->site, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_CLIENT, c->site, d->log, e);
 }
 
 static int open_trainer(struct daemon *d, struct err *e)

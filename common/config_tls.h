@@ -6,6 +6,8 @@
 #include "common/log.h"
 #include "common/tls.h"
 
+#define CONFIG_TLS_WARN_DAYS 7
+
 struct config_tls {
     char *certificate;
     char *key;
@@ -20,8 +22,9 @@ extern const struct config_field config_tls_fields[];
         .fields = config_tls_fields                                                                \
     }
 
-/* The context of a process that is `role` of `site`. */
+/* The context of a process that is `role` of `site`. The log says until when its certificate is valid,
+ * as a warning in its last CONFIG_TLS_WARN_DAYS days. */
 int config_tls_open(struct tls_context **out, const struct config_tls *c, const char *federation,
-    enum role role, const char *site, struct err *e) must_check;
-/* SIGHUP: reads the files again; on error the log says why and the old ones stay. */
+    enum role role, const char *site, struct log *log, struct err *e) must_check;
+/* SIGHUP: reads the files again and says so; on error the log says why and the old ones stay. */
 void config_tls_reload(struct tls_context *t, struct log *log);

@@ -176,6 +176,7 @@ static int run(const struct daemon_program *p, const void *config)
         (enum log_format)settings->format, (enum note_level)settings->level);
     if (!log)
         return complain(p, -ENOMEM, &e);
+    log_write(log, NOTE_INFO, "%s %s starts", p->name, QFL_VERSION);
     int status = p->run(config, log, &e);
     if (e.text[0])
         log_write(log, NOTE_ALARM, "%s", e.text);

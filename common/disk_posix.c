@@ -461,6 +461,11 @@ static int write_tag(struct disk_posix *p)
     return r;
 }
 
+static int remove_tag(struct disk_posix *p)
+{
+    return unlinkat(p->dir_fd, TAG_NAME, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
 static int remove_leftovers(struct disk_posix *p)
 {
     cleanup(names_deinit) struct names names = {0};
@@ -470,20 +475,20 @@ static int remove_leftovers(struct disk_posix *p)
     return r;
 }
 
-static int prepare(struct disk_posix *p, const char *path, struct err *e)
+static int prepare(struct disk_posix *p, const char *path, bool for_backup, struct err *e)
 {
     int r = open_directory(p, path, e);
     if (r == 0)
         r = lock_directory(p, path, e);
     if (r < 0)
         return r;
-    r = write_tag(p);
+    r = for_backup ? remove_tag(p) : write_tag(p);
     if (r == 0)
         r = remove_leftovers(p);
     return r < 0 ? err_set(e, r, "%s: cannot be prepared: %s", path, strerror(-r)) : 0;
 }
 
-struct disk *disk_posix_new(const char *path, int *result, struct err *e)
+static struct disk *new_disk(const char *path, bool for_backup, int *result, struct err *e)
 {
     struct disk_posix *p = calloc(1, sizeof(*p));
     if (!p) {
@@ -493,11 +498,21 @@ struct disk *disk_posix_new(const char *path, int *result, struct err *e)
     p->base.ops = &posix_ops;
     p->dir_fd = -1;
     p->lock_fd = -1;
-    *result = prepare(p, path, e);
+    *result = prepare(p, path, for_backup, e);
     if (*result == 0)
         return &p->base;
     disk_posix_free(&p->base);
     return NULL;
+}
+
+struct disk *disk_posix_new(const char *path, int *result, struct err *e)
+{
+    return new_disk(path, false, result, e);
+}
+
+struct disk *disk_posix_new_for_backup(const char *path, int *result, struct err *e)
+{
+    return new_disk(path, true, result, e);
 }
 
 void disk_posix_free(struct disk *d)

@@ -14,5 +14,7 @@
  * process is refused with -EBUSY and a sentence. Removes what a crash left of a replace. NULL on
  * error, with `*result` and `e` set. */
 struct disk *disk_posix_new(const char *path, int *result, struct err *e) must_check;
+/* The same for a directory that backups should hold: without the CACHEDIR.TAG. */
+struct disk *disk_posix_new_for_backup(const char *path, int *result, struct err *e) must_check;
 /* Closes; unlocks. Safe on NULL. */
 void disk_posix_free(struct disk *d);

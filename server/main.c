@@ -47,14 +47,14 @@ static void on_hup(void *arg, struct host *h)
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct server_config *c = d->config;
-    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_SERVER, c->site, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_SERVER, c->site, d->log, e);
 }
 
 static int open_store(struct daemon *d, struct err *e)
 {
     const struct server_config *c = d->config;
     int r = 0;
-    d->disk = disk_posix_new(c->state, &r, e);
+    d->disk = disk_posix_new_for_backup(c->state, &r, e);
     if (!d->disk)
         return r;
     const struct store_sqlite_config config = {

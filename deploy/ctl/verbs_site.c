@@ -50,7 +50,25 @@ static int write_private(const char *path, const struct secret *text, struct err
         return err_set(e, EX_CANTCREAT, "cannot create %s: %s", path, strerror(errno));
     bool ok = write(fd, text->data, text->len) == (ssize_t)text->len && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
-    return ok ? 0 : err_set(e, EX_IOERR, "cannot write %s", path);
+    if (ok)
+        return 0;
+    unlink(path);
+    return err_set(e, EX_IOERR, "cannot write %s", path);
+}
+
+/* All of them, or none. */
+static int write_privates(
+    const char *const *paths, size_t n, const struct secret *text, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = write_private(paths[i], text, e);
+        if (r == 0)
+            continue;
+        while (i-- > 0)
+            unlink(paths[i]);
+        return r;
+    }
+    return 0;
 }
 
 static int make_pairing(const char *sites[2], struct secret *text, struct err *e)
@@ -80,8 +98,7 @@ static int pair(int argc, char **argv, struct err *e)
     if (r == 0 && a.n_outs == 0)
         r = err_set(e, EX_USAGE, "site pair needs --out FILE.pair, once for each site");
     r = r == 0 ? make_pairing(sites, &text, e) : r;
-    for (size_t i = 0; i < a.n_outs && r == 0; i++)
-        r = write_private(a.outs[i], &text, e);
+    r = r == 0 ? write_privates(a.outs, a.n_outs, &text, e) : r;
     secret_deinit(&text);
     if (r != 0)
         return r;

@@ -38,7 +38,7 @@ static void on_hup(void *arg, struct host *h)
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct kme_daemon_config *c = d->config;
-    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_KME, c->site, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_KME, c->site, d->log, e);
 }
 
 static int make_kme(struct daemon *d, struct err *e)

@@ -36,7 +36,7 @@ static void on_hup(void *arg, struct host *h)
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct qkdsim_config *c = d->config;
-    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_QKDSIM, c->site, e);
+    return config_tls_open(&d->tls, &c->tls, c->federation, ROLE_QKDSIM, c->site, d->log, e);
 }
 
 static int make_simulator(struct daemon *d, struct err *e)

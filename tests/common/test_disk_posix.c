@@ -173,6 +173,18 @@ static void test_files_and_folders_are_private(void **state)
     assert_int_equal(strncmp(tag, "Signature: 8a477f597d28d172789f06886806bc55\n", 44), 0);
 }
 
+static void test_a_directory_for_backups_has_no_tag(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {""};
+    int r;
+    disk_posix_free(steal(&f->disk));
+    struct disk *d = disk_posix_new_for_backup(scratch_path(&f->scratch, "state"), &r, &e);
+    assert_non_null(d);
+    assert_int_equal(access(scratch_path(&f->scratch, "state/CACHEDIR.TAG"), F_OK), -1);
+    disk_posix_free(d);
+}
+
 static void test_first_sync_also_syncs_the_entry(void **state)
 {
     struct disk *d = ((struct fixture *)*state)->disk;
@@ -461,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_write_read_size),
         TEST(test_files_and_folders_are_private),
+        TEST(test_a_directory_for_backups_has_no_tag),
         TEST(test_first_sync_also_syncs_the_entry),
         TEST(test_entry_is_synced_even_after_other_files_took_the_descriptor),
         TEST(test_replace_is_the_whole_file),

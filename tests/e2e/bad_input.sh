@@ -78,6 +78,11 @@ expect 78 'is for qfl://demo/kme/alice, but' "$qfl_client" --config "$(changed "
 expect 64 'role' "$QFLCTL" pki issue --ca "$FED_DIR/ca" --role king --site alice --out "$FED_DIR/x"
 expect 65 'lower-case' "$QFLCTL" pki issue --ca "$FED_DIR/ca" --role client --site Alice --out "$FED_DIR/x"
 
+# The second file of a pair cannot be written: the first is not left behind.
+expect 73 'cannot create .*/nowhere/' "$QFLCTL" site pair alice bob --out "$FED_DIR/x.pair" \
+    --out "$FED_DIR/nowhere/y.pair"
+[ ! -e "$FED_DIR/x.pair" ] || fail "half of a pairing is left behind"
+
 # A port in use.
 python3 - "$FED_SERVER" "$FED_DIR/taken" <<'END' &
 import socket, sys, time
