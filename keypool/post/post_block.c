@@ -97,6 +97,8 @@ int post_end_void(struct post_block *b, struct post_update *u, enum post_outcome
     Post__Void m = POST__VOID__INIT;
     m.reason = reason;
     m.alarm = outcome == POST_ALARM;
+    m.errors = b->result.no_key;
+    m.qber = b->result.qber;
     end(b, outcome);
     return post_say(b, u, POST_VOID, &m.base);
 }
@@ -230,6 +232,8 @@ static int hear_void(struct post_block *b, const Post__Void *m)
     text[len] = '\0';
     clean(text);
     err_set(&b->result.reason, 1, "the other end: %s", len ? text : "void, it does not say why");
+    b->result.no_key = m->errors;
+    b->result.qber = m->qber >= 0 && m->qber <= 1 ? m->qber : 0;
     end(b, m->alarm ? POST_ALARM : POST_VOIDED);
     return 0;
 }
@@ -366,6 +370,23 @@ void post_block_free(struct post_block *b)
     free(b->ahead);
     secret_wipe(b, sizeof(*b));
     free(b);
+}
+
+enum post_stage post_block_stage(const struct post_block *b)
+{
+    switch (b->state) {
+    case STATE_NEW:
+    case STATE_ANNOUNCE:
+    case STATE_BASES:
+    case STATE_DISCLOSE:
+        return POST_STAGE_SIFTING;
+    case STATE_PLAN:
+    case STATE_ASK:
+    case STATE_ANSWER:
+        return POST_STAGE_CORRECTION;
+    default:
+        return POST_STAGE_AMPLIFICATION;
+    }
 }
 
 struct post_result *post_block_result(struct post_block *b)

@@ -57,6 +57,8 @@ struct post_config {
 /* The paper's options, shares of p_x = 0.9, gain spread 5 %, E_y up to 50 %, 16 frames of 1e6 bits. */
 struct post_config post_config_default(void);
 
+bool post_config_is_sane(const struct post_config *c, struct err *why);
+
 /* Upper bound of the memory of one end, at its worst moment, for so many events. */
 size_t post_block_memory(const struct post_config *c, uint64_t clicks);
 
@@ -121,6 +123,8 @@ enum post_outcome {
 struct post_result {
     enum post_outcome outcome;
     struct err reason; /* void: why */
+    bool no_key;       /* void because the errors, or the number of events, allow no key */
+    double qber;       /* then: as observed, in X if it was known, else in Y */
     uint64_t n, n_x, n_y, n_mismatched, m_y;
     double gain_xx, gain_yy, gain_mismatched;
     uint64_t errors; /* found in the X key */
@@ -142,6 +146,15 @@ void post_block_free(struct post_block *b);
 /* 0, or -errno: fatal, only post_block_free is legal. Events after the end are taken and ignored. */
 int post_block_step(
     struct post_block *b, const struct post_event *event, struct post_update *u) must_check;
+
+/* Where the conversation is. */
+enum post_stage {
+    POST_STAGE_SIFTING,
+    POST_STAGE_CORRECTION,
+    POST_STAGE_AMPLIFICATION,
+    POST_STAGES
+};
+enum post_stage post_block_stage(const struct post_block *b);
 
 /* Lives as long as the block; the owner may move the key out. */
 struct post_result *post_block_result(struct post_block *b);

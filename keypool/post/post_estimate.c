@@ -122,8 +122,10 @@ static struct keyrate compute(
     return keyrate_compute(&counts, &c->keyrate);
 }
 
-static bool refuse(const struct post_result *r, const char *when, struct err *why)
+static bool refuse(struct post_result *r, const char *when, struct err *why)
 {
+    r->no_key = true;
+    r->qber = r->rate.e_x > 0 ? r->rate.e_x : r->rate.e_y;
     err_set(why, 1, "no key %s: %s (n_x %" PRIu64 ", E_x %.2f %%, n_y %" PRIu64 ", E_y %.2f %%)",
         when, keyrate_outcome_text(r->rate.outcome), r->n_x, 100 * r->rate.e_x, r->n_y,
         100 * r->rate.e_y);
@@ -134,6 +136,8 @@ bool post_errors_allow(const struct post_config *c, struct post_result *r, struc
 {
     r->rate = compute(c, r, 0, 0);
     if (!(r->rate.e_y <= c->e_y_max)) {
+        r->no_key = true;
+        r->qber = r->rate.e_y;
         err_set(why, 1, "E_y is %.2f %%, above the limit of %.2f %%", 100 * r->rate.e_y,
             100 * c->e_y_max);
         return false;

@@ -120,6 +120,5 @@ bool post_gains_agree(const struct post_config *c, struct post_result *r, struct
 bool post_errors_allow(const struct post_config *c, struct post_result *r, struct err *why);
 /* The length, with the leak as counted. */
 bool post_length(const struct post_config *c, struct post_result *r, struct err *why);
-bool post_config_is_sane(const struct post_config *c, struct err *why);
 /* Of everything that both ends must have the same. */
 void post_parameters(const struct post_config *c, uint8_t digest[SHA256_BYTES]);
