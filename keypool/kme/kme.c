@@ -29,6 +29,13 @@ static int on_send(void *owner, const char *peer, const void *data, size_t len, 
     return l && l->is_up ? kme_peer_source(l, data, len, u) : 0;
 }
 
+static int on_draw(void *owner, const struct source_draw *d, struct update *u)
+{
+    struct kme *k = owner;
+    const struct kme_link *l = kme_find_link(k, d->peer);
+    return l ? kme_vault_draw(k, l, d, u) : 0;
+}
+
 static void free_sources(struct source **sources, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -46,7 +53,9 @@ static int take_sources(struct kme *k, const struct kme_config *config)
     memcpy(k->sources, config->sources, k->n_sources * sizeof(struct source *));
     for (size_t i = 0; i < k->n_sources; i++) {
         k->sources[i]->on_block = kme_blocks_on_block;
+        k->sources[i]->on_void = kme_blocks_on_void;
         k->sources[i]->send = on_send;
+        k->sources[i]->draw = on_draw;
         k->sources[i]->owner = k;
     }
     return 0;
@@ -109,20 +118,33 @@ static bool should_be_up(const struct kme *k, const struct kme_link *l)
     return k->is_attached && l->is_paired && l->session.conn && l->peer_attached;
 }
 
+static int tell_source(struct kme_link *l, bool up, struct update *u)
+{
+    l->source_up = up;
+    return l->source->ops->channel ? l->source->ops->channel(l->source, l->peer, up, u) : 0;
+}
+
+/* A source that draws pads needs a vault that has compared its cursors with the other. */
+static int refresh_source(struct kme_link *l, struct update *u)
+{
+    bool up = l->is_up && (l->in_step || !l->source->ops->drawn);
+    return up == l->source_up ? 0 : tell_source(l, up, u);
+}
+
 static int change(struct kme *k, struct kme_link *l, bool up, struct update *u)
 {
     l->is_up = up;
     update_note(u, NOTE_INFO, "link with %s is %s", l->peer, up ? "up" : "down");
     int r = kme_vault_link_state(k, l, up, u);
-    if (r == 0 && l->source->ops->channel)
-        r = l->source->ops->channel(l->source, l->peer, up, u);
-    return r;
+    if (r == 0 && !up) /* also one that was not up yet: it may have heard of the other end */
+        r = tell_source(l, false, u);
+    return r < 0 ? r : refresh_source(l, u);
 }
 
 int kme_refresh(struct kme *k, struct kme_link *l, struct update *u)
 {
     bool up = should_be_up(k, l);
-    return up == l->is_up ? 0 : change(k, l, up, u);
+    return up == l->is_up ? refresh_source(l, u) : change(k, l, up, u);
 }
 
 int kme_renew(struct kme *k, struct kme_link *l, struct update *u)
@@ -251,6 +273,8 @@ static int dispatch(struct kme *k, const struct event *event, struct update *u)
 int kme_step(struct kme *k, const struct event *event, struct update *u)
 {
     k->now_ms = MAX(k->now_ms, event->now_ms);
+    for (size_t i = 0; i < k->n_sources; i++)
+        k->sources[i]->now_ms = k->now_ms;
     int r = dispatch(k, event, u);
     return r < 0 ? r : kme_blocks_grant(k, u);
 }

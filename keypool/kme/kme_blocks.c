@@ -41,6 +41,8 @@ static uint64_t room_for_another(const struct kme_link *l, uint64_t now_ms)
     uint64_t room = l->room > used ? l->room - used : 0;
     uint64_t needed = MIN(l->block_bytes, l->room_max / 2);
     bool may = l->is_up && now_ms >= l->not_before_ms && l->granted + l->n_blocks < KME_WINDOW;
+    if (l->source->ops->drawn && !link_has_auth(l->auth_bytes))
+        return 0; /* it would end without the pads for its tags */
     return may && room >= needed ? room : 0;
 }
 
@@ -145,6 +147,7 @@ int kme_blocks_on_block(void *owner, const struct source_block *block, struct up
     if (!l || l->granted == 0 || block->len == 0)
         return -EINVAL; /* a defect of the source */
     l->granted--;
+    l->is_aborted = false;
     describe(l, block);
     if (!k->is_attached) {
         count_void(k, l);
@@ -153,6 +156,24 @@ int kme_blocks_on_block(void *owner, const struct source_block *block, struct up
     }
     int r = push_block(k, l, block);
     return r < 0 ? r : ingest_parts(k, l, block, u);
+}
+
+/* A granted block gave no key: its source says why. */
+int kme_blocks_on_void(void *owner, const struct source_void *v, struct update *u)
+{
+    struct kme *k = owner;
+    struct kme_link *l = kme_find_link(k, v->peer);
+    if (!l || l->granted == 0)
+        return -EINVAL; /* a defect of the source */
+    l->granted--;
+    count_void(k, l);
+    err_set(&l->last_void, 0, "%s", v->reason);
+    l->n_alarms += v->kind == SOURCE_VOID_ALARM;
+    l->is_aborted = v->kind == SOURCE_VOID_ERRORS;
+    l->aborted_qber = v->qber;
+    update_note(u, v->kind == SOURCE_VOID_ALARM ? NOTE_ALARM : NOTE_WARNING,
+        "%s: a block is void: %s", l->peer, v->reason);
+    return 0;
 }
 
 /* ---- how they end ------------------------------------------------------------------------- */

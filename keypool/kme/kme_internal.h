@@ -3,6 +3,7 @@
 #pragma once
 
 #include "keypool/kme/kme.h"
+#include "keypool/kme/link_state.h"
 #include "keypool/kme/meter.h"
 #include "keypool/qkd/ctl_responder.h"
 #include "proto/kme.h"
@@ -51,11 +52,15 @@ struct kme_link {
     struct kme_session newcomer;
     bool peer_attached;  /* its vault */
     uint64_t peer_epoch; /* of its last attachment */
-    bool is_up;          /* as the vault and the source were told */
+    bool is_up;          /* as the vault was told */
+    bool source_up;      /* as the source was told */
 
     bool is_paired; /* the vault knows the peer */
     uint64_t room;  /* as the vault said last */
     uint64_t room_max;
+    uint64_t auth_bytes; /* pads left, of the direction that has fewer */
+    bool in_step;
+    bool is_low;
     uint64_t block_bytes; /* of the last block: a guess at the next */
     uint32_t granted;
     uint64_t not_before_ms; /* no grant until then: the last block was void */
@@ -63,9 +68,12 @@ struct kme_link {
     size_t n_blocks;
 
     struct meter meter;
-    uint64_t n_confirmed, n_void;
+    uint64_t n_confirmed, n_void, n_alarms;
     uint64_t ingested_bytes;
     double rate_kbps, qber, seconds; /* of the last block, as its source said */
+    bool is_aborted;                 /* the last block showed errors that allow no key */
+    double aborted_qber;
+    struct err last_void; /* why the last void block was one; empty: there was none */
 };
 
 struct kme {
@@ -105,6 +113,8 @@ int kme_vault_ingest(struct kme *k, const struct kme_link *l, const struct sourc
     const struct kme_part *part, const uint8_t *key, struct update *u) must_check;
 int kme_vault_carry(
     struct kme *k, const struct kme_link *l, ProtobufCBinaryData data, struct update *u) must_check;
+int kme_vault_draw(struct kme *k, const struct kme_link *l, const struct source_draw *d,
+    struct update *u) must_check;
 int kme_vault_link_state(
     const struct kme *k, const struct kme_link *l, bool up, struct update *u) must_check;
 
@@ -127,6 +137,7 @@ int kme_peer_source(
 /* ---- kme_blocks.c ---- */
 int kme_blocks_grant(struct kme *k, struct update *u) must_check;
 int kme_blocks_on_block(void *owner, const struct source_block *block, struct update *u);
+int kme_blocks_on_void(void *owner, const struct source_void *v, struct update *u);
 int kme_blocks_ingested(struct kme *k, struct kme_link *l, const uint8_t *id, enum vault_code code,
     const char *reason, struct update *u) must_check;
 int kme_blocks_decided(struct kme *k, struct kme_link *l, const uint8_t *id, bool confirmed,
@@ -138,5 +149,6 @@ uint64_t kme_blocks_deadline_ms(const struct kme *k, const struct kme_link *l);
 void kme_blocks_deinit(struct kme_link *l);
 
 /* ---- kme_ctl.c ---- */
+enum link_state kme_link_state(const struct kme *k, const struct kme_link *l, struct err *why);
 int kme_ctl_answer(void *owner, const char *verb, const json_t *arguments, json_t **result,
     struct update *u, struct err *e);

@@ -2,6 +2,7 @@
 /* The local vault: what is told to it and what it says. */
 #include "keypool/kme/kme_internal.h"
 
+#include "common/secret.h"
 #include "common/util.h"
 #include "proto/vault.pb-c.h"
 
@@ -48,6 +49,21 @@ int kme_vault_carry(
     m.peer = (char *)l->peer;
     m.data = data;
     return link_send(u, k->vault, VAULT_CARRY, &m.base);
+}
+
+/* Without a link nobody waits for pads any more: the source has been told. */
+int kme_vault_draw(
+    struct kme *k, const struct kme_link *l, const struct source_draw *d, struct update *u)
+{
+    if (!k->is_attached || !l->is_up)
+        return 0;
+    Vault__Draw m = VAULT__DRAW__INIT;
+    m.peer = (char *)l->peer;
+    m.receive = d->receive;
+    m.start = d->start;
+    m.length = d->len;
+    m.ticket = d->ticket;
+    return link_send(u, k->vault, VAULT_DRAW, &m.base);
 }
 
 int kme_vault_link_state(const struct kme *k, const struct kme_link *l, bool up, struct update *u)
@@ -100,6 +116,9 @@ static int on_room(struct kme *k, const Vault__Room *m, struct update *u)
     l->is_paired = true;
     l->room = m->bytes;
     l->room_max = MAX(m->bytes, l->room_max);
+    l->auth_bytes = MIN(m->auth_tx, m->auth_rx);
+    l->in_step = m->in_step;
+    l->is_low = m->low;
     return kme_refresh(k, l, u);
 }
 
@@ -117,6 +136,21 @@ static int on_decided(struct kme *k, const Vault__Decided *m, struct update *u)
     if (!l || m->block.len != SOURCE_BLOCK_ID_BYTES)
         return 0; /* of a link that was taken out of the configuration */
     return kme_blocks_decided(k, l, m->block.data, m->confirmed, u);
+}
+
+static int on_drawn(struct kme *k, const Vault__Drawn *m, struct update *u)
+{
+    struct kme_link *l = kme_find_link(k, m->peer);
+    const struct source_pads pads = {.peer = m->peer,
+        .ticket = m->ticket,
+        .start = m->start,
+        .data = m->code == VAULT_OK ? m->data.data : NULL,
+        .len = m->data.len,
+        .reason = m->reason};
+    bool is_wanted = l && l->is_up && l->source->ops->drawn;
+    int r = is_wanted ? l->source->ops->drawn(l->source, &pads, u) : 0;
+    secret_wipe(m->data.data, m->data.len);
+    return r;
 }
 
 static int on_carry(struct kme *k, const Vault__Carry *m, struct update *u)
@@ -138,6 +172,8 @@ static int hear(struct kme *k, uint16_t type, const ProtobufCMessage *m, struct 
         return on_decided(k, (const Vault__Decided *)m, u);
     case VAULT_CARRY:
         return on_carry(k, (const Vault__Carry *)m, u);
+    case VAULT_DRAWN:
+        return on_drawn(k, (const Vault__Drawn *)m, u);
     default:
         return drop(k, u, "it answers what was not asked");
     }
@@ -164,6 +200,7 @@ int kme_vault_lost(struct kme *k, struct update *u)
         int r = kme_blocks_vault_lost(k, l, u);
         l->is_paired = false;
         l->room = 0;
+        l->in_step = false;
         if (r == 0 && was_attached)
             r = kme_peer_say_pool(k, l, u);
         if (r == 0)

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NAME_BYTES 64
+#define NAME_BYTES    64
+#define REFUSAL_BYTES 128
 
 struct sim_peer {
     char name[SITE_NAME_MAX + 1];
@@ -26,8 +27,9 @@ struct source_sim {
     uint32_t conn; /* 0: none */
     struct link link;
     bool welcomed;
-    struct arena *arena;    /* owned */
-    struct sim_peer *peers; /* owned */
+    char refusal[REFUSAL_BYTES]; /* empty, or why its welcome was not taken */
+    struct arena *arena;         /* owned */
+    struct sim_peer *peers;      /* owned */
     size_t n_peers;
 };
 
@@ -117,10 +119,16 @@ static int hear_welcome(struct source_sim *s, const Qkd__Welcome *m, struct upda
 {
     if (m->version != QKD_VERSION)
         return drop(s, u, "it speaks another version of the exchange");
-    if (strcmp(m->level, "rate") != 0)
-        return drop(s, u, "its level of fidelity is not known here");
+    if (strcmp(m->level, "rate") != 0) {
+        snprintf(s->refusal, sizeof(s->refusal),
+            "the simulator sends raw events (level %.16s): these links need a source of type "
+            "mdi-qkd",
+            m->level);
+        return drop(s, u, s->refusal);
+    }
     snprintf(s->name, sizeof(s->name), "qkdsim-%s", m->level);
     s->welcomed = true;
+    s->refusal[0] = '\0';
     int r = update_limit(u, s->conn, exchange_body_max(&qkd_exchange, LINK_RESPONDER));
     for (size_t i = 0; r == 0 && i < m->n_peers; i++)
         r = welcome_peer(s, m->peers[i], u);
@@ -158,6 +166,8 @@ static int hear(struct source_sim *s, const struct event *event, struct update *
         return r;
     if (event->frame.type == QKD_WELCOME)
         return hear_welcome(s, (const Qkd__Welcome *)message, u);
+    if (event->frame.type != QKD_RATE_BLOCK)
+        return drop(s, u, "it sends raw events at level rate");
     return hear_block(s, (const Qkd__RateBlock *)message, u);
 }
 
@@ -215,7 +225,7 @@ static bool is_ready(const struct source *source, const char *name, struct err *
     if (s->welcomed)
         err_set(why, 0, "the simulator has no link with %s", name);
     else
-        err_set(why, 0, "the simulator is not connected");
+        err_set(why, 0, "%s", s->refusal[0] ? s->refusal : "the simulator is not connected");
     return false;
 }
 

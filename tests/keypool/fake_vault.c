@@ -95,6 +95,8 @@ static void say_room(struct fake_vault *v, struct update *u)
     Vault__Room m = VAULT__ROOM__INIT;
     m.peer = v->peer;
     m.bytes = v->capacity - MIN(v->capacity, held);
+    m.auth_tx = m.auth_rx = 4096; /* it has no streams of pads */
+    m.in_step = v->is_synced;
     if (v->conn)
         need_ok(link_send(u, v->conn, VAULT_ROOM, &m.base));
 }

@@ -173,6 +173,8 @@ static void vault_has_room(struct story *s, uint32_t conn, const char *peer, uin
     Vault__Room m = VAULT__ROOM__INIT;
     m.peer = (char *)peer;
     m.bytes = bytes;
+    m.auth_tx = m.auth_rx = 4096;
+    m.in_step = true;
     talk_say(s->talk, conn, VAULT_ROOM, &m.base);
 }
 
@@ -329,6 +331,9 @@ static void a_link_comes_up_in_any_order(void **unused)
         kme_pool(&s, BOB, true, 7);
         assert_int_equal(heard_link_state(&s, VAULT), 1);
         assert_int_equal(s.source->channels, 1);
+        link_says(&s, "OUT OF STEP",
+            "the cursors of the two key pools have not been compared, or contradict each other");
+        vault_has_room(&s, VAULT, "bob", 1000000);
         link_says(&s, "UP", "");
         s.source->is_ready = false;
         link_says(&s, "DOWN", "no light");
