@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/keypool/kme_nodes.h"
 
+#include "keypool/kme/kme_internal.h"
+#include "keypool/mdi/source_mdi.h"
 #include "keypool/qkd/key_file.h"
 #include "keypool/qkd/sim_level_rate.h"
 #include "keypool/qkd/source_file.h"
@@ -8,9 +10,13 @@
 #include "tests/sim/need.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define FILE_BLOCKS 20000
 #define FILE_BLOCK  64
+
+#define MDI_MEMORY     ((uint64_t)64 * 1024 * 1024)
+#define MDI_SILENCE_MS 30000
 
 /* ---- the simulator --------------------------------------------------------------------------- */
 
@@ -66,6 +72,27 @@ static struct kme_node *kme_of(const struct node *n)
     return (struct kme_node *)n;
 }
 
+static int draw_random(void *arg, void *out, size_t len)
+{
+    struct world *w = arg;
+    rnd_bytes(&w->rnd, out, len);
+    return 0;
+}
+
+static int make_mdi(struct kme_node *k, struct source **out)
+{
+    const struct source_mdi_config mdi = {.site = k->node.site,
+        .peers = &k->peer,
+        .n_peers = 1,
+        .post = *k->post,
+        .memory_bytes = k->memory_bytes,
+        .silence_ms = MDI_SILENCE_MS,
+        .key_tags = k->key_tags,
+        .random = draw_random,
+        .random_arg = k->node.world};
+    return source_mdi_new(out, &mdi);
+}
+
 static int make_source(struct kme_node *k, struct source **out)
 {
     struct err e;
@@ -74,6 +101,8 @@ static int make_source(struct kme_node *k, struct source **out)
         .peer = k->peer,
         .name = "keys",
         .disk = k->disk ? disk_sim_disk(k->disk) : NULL};
+    if (k->post)
+        return make_mdi(k, out);
     return k->disk ? source_file_new(out, &file, &e) : source_sim_new(out, &sim);
 }
 
@@ -97,15 +126,75 @@ static void kme_halt(struct node *n, enum death death)
     struct kme_node *k = kme_of(n);
     kme_free(k->kme);
     k->kme = NULL;
+    free(k->late);
+    k->late = NULL;
     if (k->disk && death == DEATH_POWER)
         disk_sim_crash(k->disk);
     else if (k->disk)
         disk_sim_kill(k->disk);
 }
 
+/* The bytes that the sources exchange, inside a SOURCE frame: field 1, their length, then they. */
+static uint8_t *find_data(uint8_t *body, size_t len, size_t *data_len)
+{
+    size_t at = 1;
+    unsigned shift = 0;
+    *data_len = 0;
+    if (len < 2 || body[0] != 0x0a)
+        return NULL;
+    for (bool more = true; more && at < len; shift += 7) {
+        more = body[at] & 0x80;
+        *data_len |= (size_t)(body[at++] & 0x7f) << shift;
+    }
+    return *data_len <= len - at ? body + at : NULL;
+}
+
+static int step_copy(struct kme_node *k, const struct event *event, const uint8_t *body, size_t len,
+    struct update *u)
+{
+    struct event copy = *event;
+    copy.frame.body = need(malloc(len));
+    copy.frame.len = len;
+    memcpy(copy.frame.body, body, len);
+    int r = kme_step(k->kme, &copy, u);
+    free(copy.frame.body);
+    return r;
+}
+
+static int step_late(struct kme_node *k, const struct event *event, struct update *u)
+{
+    uint8_t *late = k->late;
+    k->late = NULL;
+    int r = late ? step_copy(k, event, late, k->late_len, u) : 0;
+    free(late);
+    return r;
+}
+
+static int step_tampered(struct kme_node *k, const struct event *event, struct update *u)
+{
+    size_t len;
+    uint8_t *data = find_data(event->frame.body, event->frame.len, &len);
+    enum fate fate = data ? k->tamper(k->tamper_arg, k, data, len) : FATE_PASSES;
+    int r = 0;
+    if (fate == FATE_LATE && !k->late) {
+        k->late = need(malloc(event->frame.len));
+        k->late_len = event->frame.len;
+        memcpy(k->late, event->frame.body, event->frame.len);
+        return 0;
+    }
+    if (fate == FATE_TWICE)
+        r = step_copy(k, event, event->frame.body, event->frame.len, u);
+    if (r == 0 && fate != FATE_LOST)
+        r = kme_step(k->kme, event, u);
+    return r < 0 ? r : step_late(k, event, u);
+}
+
 static int kme_node_step(struct node *n, const struct event *event, struct update *u)
 {
-    return kme_step(kme_of(n)->kme, event, u);
+    struct kme_node *k = kme_of(n);
+    bool is_source = k->tamper && event->kind == EVENT_FRAME && event->frame.type == KME_SOURCE &&
+                     kme_peer_of(k->kme, event->conn);
+    return is_source ? step_tampered(k, event, u) : kme_step(k->kme, event, u);
 }
 
 static uint64_t kme_deadline(const struct node *n)
@@ -177,6 +266,20 @@ struct kme_node *kme_node_add(
     snprintf(k->node.name, sizeof(k->node.name), "kme %s", site);
     k->peer = peer;
     k->disk = disk;
+    world_add(w, &k->node);
+    return k;
+}
+
+struct kme_node *kme_node_add_mdi(
+    struct world *w, const char *site, const char *peer, const struct post_config *post)
+{
+    struct kme_node *k = need(calloc(1, sizeof(*k)));
+    k->node = (struct node){.ops = &kme_ops, .site = site, .role = ROLE_KME};
+    snprintf(k->node.name, sizeof(k->node.name), "kme %s", site);
+    k->peer = peer;
+    k->post = post;
+    k->key_tags = MDI_KEY_TAGS;
+    k->memory_bytes = MDI_MEMORY;
     world_add(w, &k->node);
     return k;
 }
