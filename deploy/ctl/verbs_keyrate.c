@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyrate: finite-key rates from counts. */
+#include "deploy/ctl/keyrate_simulate.h"
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/verb.h"
 
@@ -14,8 +15,8 @@
 #define KEYRATE_FILE_MAX ((size_t)16 << 20)
 
 struct keyrate_arguments {
-    const char *eps, *f, *pulses, *seconds, *kato, *network;
-    bool json, paper, measured;
+    const char *eps, *f, *pulses, *seconds, *kato, *network, *pair, *seed;
+    bool json, paper, measured, simulate;
 };
 
 static int parse_real(const char *option, const char *text, double *out, struct err *e)
@@ -81,13 +82,35 @@ static int load_table(const struct keyrate_arguments *a, const struct keyrate_op
                : 0;
 }
 
+/* The simulated network is the paper's: only the length of a block may differ. */
+static int simulate(
+    const struct keyrate_arguments *a, const struct keyrate_options *o, struct err *e)
+{
+    long long seed = 1;
+    if (!a->paper || a->measured || a->eps || a->f || a->pulses || a->kato)
+        return err_set(e, EX_USAGE,
+            "--simulate goes with --paper, and of the options with --network, --pair, --seconds, "
+            "--seed and --json");
+    int r = a->seed ? options_number("seed", a->seed, 0, INT64_MAX, &seed, e) : 0;
+    if (r != 0)
+        return r;
+    const struct keyrate_simulate s = {.network = a->network,
+        .pair = a->pair,
+        .seconds = o->seconds,
+        .seed = (uint64_t)seed,
+        .json = a->json};
+    return keyrate_simulate(&s, e);
+}
+
 static int keyrate_verb(int argc, char **argv, struct err *e)
 {
     struct keyrate_arguments a = {0};
     const struct option_spec specs[] = {{.name = "eps", .value = &a.eps},
         {.name = "f", .value = &a.f}, {.name = "pulses", .value = &a.pulses},
         {.name = "seconds", .value = &a.seconds}, {.name = "kato", .value = &a.kato},
-        {.name = "network", .value = &a.network},
+        {.name = "network", .value = &a.network}, {.name = "pair", .value = &a.pair},
+        {.name = "seed", .value = &a.seed},
+        {.name = "simulate", .is_flag = true, .flag = &a.simulate},
         {.name = "paper", .is_flag = true, .flag = &a.paper},
         {.name = "measured-leak", .is_flag = true, .flag = &a.measured},
         {.name = "json", .is_flag = true, .flag = &a.json}, {0}};
@@ -100,6 +123,10 @@ static int keyrate_verb(int argc, char **argv, struct err *e)
         return r;
     if (operands != (a.paper ? 0 : 1))
         return err_set(e, EX_USAGE, "keyrate takes one CSV file, or --paper without a file");
+    if (a.simulate)
+        return simulate(&a, &o, e);
+    if (a.pair || a.seed)
+        return err_set(e, EX_USAGE, "--pair and --seed go with --simulate");
     struct keyrate_table t = {0};
     r = load_table(&a, &o, argv[0], &t, e);
     if (r == 0) {
@@ -116,8 +143,11 @@ static int keyrate_verb(int argc, char **argv, struct err *e)
 const struct verb verbs_keyrate[] = {
     {"keyrate",
         "FILE.csv | --paper [--network paper-3|paper-4] [--measured-leak] [--eps E] [--f F] "
-        "[--pulses N] [--seconds S] [--kato zero|optimised] [--json]",
-        "finite-key rates from counts: columns pair,mu,n,n_x,m_x,n_y,m_y[,leak_bits]",
+        "[--pulses N] [--seconds S] [--kato zero|optimised] [--json] | "
+        "--paper --simulate [--network NAME] [--pair AB] [--seconds S] [--seed N] [--json]",
+        "finite-key rates from counts: columns pair,mu,n,n_x,m_x,n_y,m_y[,leak_bits]; --simulate: "
+        "the "
+        "paper's blocks from simulated events to keys, in minutes",
         keyrate_verb},
     {0},
 };
