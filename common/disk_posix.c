@@ -475,6 +475,26 @@ static int remove_leftovers(struct disk_posix *p)
     return r;
 }
 
+/* What a process wrote that was killed before its sync is there to be read, and may yet be lost. */
+static int sync_earlier(struct disk_posix *p)
+{
+    cleanup(names_deinit) struct names files = {0};
+    cleanup(names_deinit) struct names folders = {0};
+    int r = collect_all(p, WANT_FILES, &files);
+    if (r == 0)
+        r = collect(p, "", WANT_FOLDERS, &folders);
+    for (size_t i = 0; i < files.n && r == 0; i++) {
+        int fd = open_name(p, files.name[i], false);
+        if (fd < 0)
+            continue; /* not ours */
+        r = sync_data(p, fd);
+        close(fd);
+    }
+    for (size_t i = 0; i < folders.n && r == 0; i++)
+        r = sync_dir(p, folders.name[i]);
+    return r == 0 ? sync_dir(p, "") : r;
+}
+
 static int prepare(struct disk_posix *p, const char *path, bool for_backup, struct err *e)
 {
     int r = open_directory(p, path, e);
@@ -485,6 +505,8 @@ static int prepare(struct disk_posix *p, const char *path, bool for_backup, stru
     r = for_backup ? remove_tag(p) : write_tag(p);
     if (r == 0)
         r = remove_leftovers(p);
+    if (r == 0)
+        r = sync_earlier(p);
     return r < 0 ? err_set(e, r, "%s: cannot be prepared: %s", path, strerror(-r)) : 0;
 }
 

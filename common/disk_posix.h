@@ -11,8 +11,9 @@
 #include "common/disk.h"
 
 /* Opens (and creates, mode 0700) the directory and takes an exclusive lock on it, so that a second
- * process is refused with -EBUSY and a sentence. Removes what a crash left of a replace. NULL on
- * error, with `*result` and `e` set. */
+ * process is refused with -EBUSY and a sentence. Removes what a crash left of a replace, and makes
+ * durable what was written and not synced: what can be read afterwards stays. NULL on error, with
+ * `*result` and `e` set. */
 struct disk *disk_posix_new(const char *path, int *result, struct err *e) must_check;
 /* The same for a directory that backups should hold: without the CACHEDIR.TAG. */
 struct disk *disk_posix_new_for_backup(const char *path, int *result, struct err *e) must_check;

@@ -213,6 +213,24 @@ static void test_entry_is_synced_even_after_other_files_took_the_descriptor(void
     expect_contents(d, "first", "x");
 }
 
+/* The process that wrote them may have been killed before its sync. */
+static void test_what_an_earlier_process_wrote_is_made_durable(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(disk_write(f->disk, "journal", 0, "x", 1), 0);
+    assert_int_equal(disk_write(f->disk, "segments/one", 0, "x", 1), 0);
+    reopen(f);
+    assert_int_equal(plan.calls[CALL_FDATASYNC], 3); /* and CACHEDIR.TAG */
+    assert_int_equal(plan.calls[CALL_FSYNC], 2);     /* the folder and the top */
+    disk_posix_free(f->disk);
+    plan = (struct plan){.fail_at = 1, .error = EIO};
+    struct err e = {""};
+    int r = 0;
+    f->disk = disk_posix_new(scratch_path(&f->scratch, "state"), &r, &e);
+    assert_null(f->disk);
+    assert_int_equal(r, -EIO);
+}
+
 static void test_replace_is_the_whole_file(void **state)
 {
     struct disk *d = ((struct fixture *)*state)->disk;
@@ -476,6 +494,7 @@ int main(void)
         TEST(test_a_directory_for_backups_has_no_tag),
         TEST(test_first_sync_also_syncs_the_entry),
         TEST(test_entry_is_synced_even_after_other_files_took_the_descriptor),
+        TEST(test_what_an_earlier_process_wrote_is_made_durable),
         TEST(test_replace_is_the_whole_file),
         TEST(test_erase_overwrites_first),
         TEST(test_list),
