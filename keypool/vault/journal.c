@@ -245,6 +245,17 @@ static int read_file(struct disk *disk, const char *name, struct buf *to)
     return 0;
 }
 
+/* The last records may be in memory only, of a process that was killed before its sync, or whose sync
+ * failed: no later sync would make those durable. So they are written anew before anything is built on
+ * them. */
+static int write_again(struct journal *j, const struct buf *file, struct err *e)
+{
+    if (j->recent.len == 0)
+        return 0;
+    int r = disk_replace(j->disk, FILE_NAME, file->data, j->end);
+    return r < 0 ? err_set(e, r, "cannot write the journal: %s", strerror(-r)) : 0;
+}
+
 static int load(struct journal *j, journal_each each, void *arg, struct err *e)
 {
     cleanup(buf_deinit) struct buf file = {0};
@@ -254,7 +265,8 @@ static int load(struct journal *j, journal_each each, void *arg, struct err *e)
     if (r < 0)
         return err_set(e, r, "cannot read the journal: %s", strerror(-r));
     const struct image i = {file.data, file.len};
-    return replay(j, &i, each, arg, e);
+    r = replay(j, &i, each, arg, e);
+    return r == 0 ? write_again(j, &file, e) : r;
 }
 
 int journal_open(struct journal **out, struct disk *disk, const uint8_t key[JOURNAL_KEY_BYTES],

@@ -174,6 +174,38 @@ static void both_survive_a_second_cut_while_they_recover(void **state)
     }
 }
 
+/* Alice's process is killed at a sync; the next one reads what was written, and the power goes at its
+ * n-th operation. True if it came that far. */
+static bool lose_what_was_read(uint64_t seed, uint64_t n)
+{
+    struct duet *d = duet_new(seed);
+    struct plan plan = {0};
+    block(d, &plan, BOTH, 3000);
+    duet_cut_at(d, ALICE, 2); /* the write, the sync */
+    (void)duet_reserve(d, ALICE, duet_next_attempt(d), 0, 500);
+    assert_true(duet_is_down(d, ALICE));
+    disk_sim_kill(duet_disk(d, ALICE));
+    disk_sim_cut_at(duet_disk(d, ALICE), n);
+    struct err e = {{0}};
+    int r = duet_start(d, ALICE, &(struct duet_start){0}, &e);
+    assert_true(r == 0 || r == -EIO);
+    duet_revive(d, ALICE, true);
+    duet_settle(d);
+    duet_audit(d);
+    duet_free(d);
+    return r == -EIO;
+}
+
+static void what_was_read_may_still_be_lost(void **state)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        uint64_t n = 1;
+        while (lose_what_was_read(seed, n))
+            n++;
+        assert_true(n > 3);
+    }
+}
+
 /* ---- random stories -------------------------------------------------------------------------- */
 
 /* Many restarts cost many pads: when they have run out the operators pair the sites again. */
@@ -269,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_other_end_survives_a_power_cut_at_any_operation),
         cmocka_unit_test(both_survive_a_kill_at_any_operation),
         cmocka_unit_test(both_survive_a_second_cut_while_they_recover),
+        cmocka_unit_test(what_was_read_may_still_be_lost),
         cmocka_unit_test(random_stories_of_many_kills_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
