@@ -66,7 +66,8 @@ static int resume_commit(struct aggregator *a, uint32_t member, bool is_same, ui
     }
     if (!is_same)
         return inbox_lost(a, member, now_ms, u);
-    int r = m->is_confirmed ? 0 : send_commit(a, m->site, u);
+    /* Also if it has confirmed: it may have given the attempt up since, and says so now. */
+    int r = send_commit(a, m->site, u);
     for (uint32_t from = 0; r == 0 && from < attempt->k; from++)
         r = attempt->members[from].is_confirmed ? send_relay(a, from, member, u) : 0;
     return r;

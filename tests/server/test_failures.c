@@ -302,17 +302,33 @@ static void a_broken_link_before_confirm_gets_the_view_again(void **state)
     stage_deinit(&s);
 }
 
-static void a_broken_link_after_confirm_gets_the_tags_again(void **state)
+static void a_broken_link_after_confirm_gets_view_and_tags_again(void **state)
 {
     struct stage s;
     setup_to(&s, 3, stage_to_lock);
     stage_drop(&s, BOB);
     stage_connect(&s, BOB);
-    stage_expect(&s, "bob <- RELAY from alice\n"
+    stage_expect(&s, "bob <- COMMIT 1 of alice bob charlie, T 1, from 0 0 0\n"
+                     "bob <- RELAY from alice\n"
                      "bob <- RELAY from charlie\n");
+    stage_confirm(&s, BOB);
     for (int i = ALICE; i <= CHARLIE; i++)
         stage_locked(&s, i);
     stage_expect(&s, "alice bob charlie <- GO 1 from 0\n");
+    stage_deinit(&s);
+}
+
+/* Its key pool was lost while it was away, and its refusal with the connection. */
+static void an_attempt_given_up_after_confirm_ends_with_the_view_said_again(void **state)
+{
+    struct stage s;
+    setup_to(&s, 3, stage_to_lock);
+    stage_drop(&s, BOB);
+    stage_connect(&s, BOB);
+    stage_told(&s);
+    stage_reject(&s, BOB, FED_STALE);
+    stage_expect(&s, "alice bob charlie <- ABORT 1: bob rejected it (stale): because\n"
+                     "alice bob charlie <- COMMIT 2 of alice bob charlie, T 1, from 76 76 76\n");
     stage_deinit(&s);
 }
 
@@ -496,7 +512,8 @@ int main(void)
         cmocka_unit_test(lost_before_locked_aborts_at_once),
         cmocka_unit_test(who_stays_away_before_locked_ends_the_attempt_at_the_deadline),
         cmocka_unit_test(a_broken_link_before_confirm_gets_the_view_again),
-        cmocka_unit_test(a_broken_link_after_confirm_gets_the_tags_again),
+        cmocka_unit_test(a_broken_link_after_confirm_gets_view_and_tags_again),
+        cmocka_unit_test(an_attempt_given_up_after_confirm_ends_with_the_view_said_again),
         cmocka_unit_test(an_outbox_of_the_attempt_counts_as_locked),
         cmocka_unit_test(an_upload_goes_on_where_it_broke),
         cmocka_unit_test(chunks_that_come_twice_count_once),
