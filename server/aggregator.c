@@ -141,6 +141,7 @@ static int abort_restarted(struct aggregator *a, struct attempt *attempt)
     reason_set(&reason, "the server was restarted");
     a->round.attempt = attempt;
     a->round.number = attempt->view->round;
+    a->run.attempts++;
     struct store_round row;
     auto_free char *sites = NULL;
     int r = round_row(a, STORE_ABORTED, 0, reason.text, &row, &sites);

@@ -63,7 +63,7 @@ struct round {
     uint64_t number;
     uint64_t opened_ms;
     uint64_t deadline_ms;
-    uint32_t attempts;    /* made in this round since the start of the process */
+    uint32_t attempts;    /* made in this round */
     bool is_retry;        /* after an abort: nobody is waited for */
     bool is_changed;      /* something that selection looks at has changed since it last ran */
     bool has_waited_keys; /* the wait for key is counted once */
@@ -83,6 +83,7 @@ struct run {
     uint8_t id[FED_RUN_BYTES];
     uint64_t next_round;
     bool is_round_durable; /* next_round is open in the store already */
+    uint32_t attempts;     /* made in it before the start of the process */
     uint64_t enough_ms;    /* since when min_clients are connected; 0: they are not */
     uint64_t gather_ms;    /* when the wait for the others ends; NEVER_MS */
     uint64_t rounds_summed;
@@ -171,6 +172,11 @@ int run_begin(struct aggregator *a) must_check;
 int run_advance(struct aggregator *a, uint64_t now_ms, bool *progress, struct update *u) must_check;
 /* Everybody is here, or min_clients are and the others have had their time; as of this step. */
 bool run_is_gathered(const struct aggregator *a);
+/* The round is over: the next one comes. */
+void run_pass(struct aggregator *a, uint64_t round);
+/* The round that most of the connected clients have been in, if the journal knows nothing of it; else
+ * 0. A journal restored from a backup is behind its clients, who refuse rounds of the past. */
+uint64_t run_reached(const struct aggregator *a);
 
 /* ---- round.c ---- */
 int round_init(struct round *r, size_t sites) must_check;

@@ -136,10 +136,17 @@ static int resume(struct aggregator *a, struct session *session, const Fed__Hell
 
 /* ---- HELLO ----------------------------------------------------------------------------------- */
 
+static bool is_of_run(const struct aggregator *a, const Fed__Hello *hello)
+{
+    return hello->run.len == FED_RUN_BYTES &&
+           memcmp(hello->run.data, a->run.id, FED_RUN_BYTES) == 0;
+}
+
 int hello_accept(struct aggregator *a, struct session *session, const Fed__Hello *hello,
     uint64_t now_ms, struct update *u)
 {
     session->model_gets = 0;
+    session->round = is_of_run(a, hello) ? hello->round : 0;
     int r = send_welcome(a, session->conn, u);
     if (r == 0)
         r = update_limit(u, session->conn, exchange_body_max(&fed_exchange, LINK_INITIATOR));

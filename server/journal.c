@@ -319,7 +319,15 @@ static int read_round(sqlite3_stmt *s, struct store_round *round, struct journal
     return r ? r : sql_bytes(s, 16, row->sum_hash, sizeof(row->sum_hash));
 }
 
-static int check_rounds(sqlite3 *db, const struct journal *j)
+static bool is_aborted(
+    const struct journal *j, const struct store_round *round, const struct journal_row *row)
+{
+    return round->outcome == STORE_ABORTED && round->round == j->round &&
+           memcmp(row->run, j->run, FED_RUN_BYTES) == 0;
+}
+
+/* Counts the open round's attempts on the way. */
+static int check_rounds(sqlite3 *db, struct journal *j)
 {
     uint8_t chain[SHA256_BYTES] = {0};
     sql_statement s = NULL;
@@ -328,8 +336,10 @@ static int check_rounds(sqlite3 *db, const struct journal *j)
         struct store_round round;
         struct journal_row row;
         r = read_round(s, &round, &row);
-        if (r == 0)
-            chain_round(chain, &round, &row);
+        if (r != 0)
+            break;
+        chain_round(chain, &round, &row);
+        j->aborted += is_aborted(j, &round, &row);
     }
     return r != 0 || memcmp(chain, j->rounds, SHA256_BYTES) == 0 ? r : -EBADMSG;
 }

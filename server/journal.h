@@ -25,6 +25,7 @@ struct journal {
     uint64_t rounds_done;
     uint64_t round;
     uint64_t phase;
+    uint32_t aborted; /* attempts of the round; no column, the rounds tell */
     uint64_t attempt;
     struct blob *view; /* owned */
     uint8_t previous[SHA256_BYTES];

@@ -148,8 +148,7 @@ static void adopt(struct aggregator *a, double *weights)
     model_init(&a->model, weights, parameters);
     memcpy(a->previous, a->published.result.digest, SHA256_BYTES);
     a->run.rounds_summed++;
-    a->run.next_round = a->round.number + 1;
-    a->run.is_round_durable = false;
+    run_pass(a, a->round.number);
     a->counters.rounds_summed++;
 }
 

@@ -118,6 +118,10 @@ int round_open(struct aggregator *a, uint64_t number, uint64_t now_ms, struct up
     sha256(r->open_hash, open->data, open->len);
     clear_round(a);
     r->number = number;
+    r->attempts = a->run.attempts;
+    a->run.attempts = 0;
+    if (r->attempts > 0)
+        reason_set(&r->cause, "the server was restarted");
     r->opened_ms = now_ms;
     round_enter(a, PHASE_OPEN, now_ms, u);
     for (size_t site = 0; site < a->config.sites; site++) {
@@ -273,8 +277,7 @@ int round_skip(struct aggregator *a, const struct reason *reason, uint64_t now_m
     if (r < 0)
         return r;
     attempt_free(steal(&round->attempt));
-    a->run.next_round = round->number + 1;
-    a->run.is_round_durable = false;
+    run_pass(a, round->number);
     round_enter(a, PHASE_IDLE, now_ms, u);
     return 0;
 }
@@ -320,6 +323,10 @@ static int advance_open(struct aggregator *a, uint64_t now_ms, struct update *u)
     }
     if (a->config.sites - count_answer(a, ANSWER_OUT) < a->config.min_clients) {
         reason = too_few(a, "left");
+        return round_skip(a, &reason, now_ms, u);
+    }
+    if (run_reached(a) > 0) {
+        reason_set(&reason, "clients have been in round %" PRIu64 " already", run_reached(a));
         return round_skip(a, &reason, now_ms, u);
     }
     bool is_enough = commit_count_ready(a) >= a->config.min_clients;

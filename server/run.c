@@ -82,6 +82,7 @@ int run_load(struct aggregator *a, const struct store_state *state, struct err *
     memcpy(run->id, state->run, FED_RUN_BYTES);
     run->next_round = is_over ? state->round + 1 : state->round;
     run->is_round_durable = !is_over;
+    run->attempts = is_over ? 0 : state->aborted;
     run->rounds_summed = state->rounds_done;
     run->rounds_skipped = run->next_round - 1 - MIN(run->next_round - 1, state->rounds_done);
     memcpy(a->previous, state->previous, SHA256_BYTES);
@@ -110,6 +111,52 @@ static void gather(struct aggregator *a, uint64_t now_ms)
 bool run_is_gathered(const struct aggregator *a)
 {
     return a->run.enough_ms != 0 && a->run.gather_ms == NEVER_MS;
+}
+
+void run_pass(struct aggregator *a, uint64_t round)
+{
+    a->run.next_round = round + 1;
+    a->run.is_round_durable = false;
+    a->run.attempts = 0;
+}
+
+/* ---- a journal of the past ------------------------------------------------------------------- */
+
+static size_t count_reached(const struct aggregator *a, uint64_t round)
+{
+    size_t n = 0;
+    for (size_t site = 0; site < a->config.sites; site++)
+        n += site_session(a, site) && site_session(a, site)->round >= round;
+    return n;
+}
+
+uint64_t run_reached(const struct aggregator *a)
+{
+    const struct run *run = &a->run;
+    size_t most = MAX(a->sessions.connected / 2 + 1, (size_t)a->config.min_clients);
+    uint64_t unknown = run->next_round + run->is_round_durable;
+    uint64_t reached = 0;
+    for (size_t site = 0; site < a->config.sites; site++) {
+        const struct session *session = site_session(a, site);
+        if (session && session->round >= MAX(unknown, reached + 1) &&
+            count_reached(a, session->round) >= most)
+            reached = session->round;
+    }
+    return reached;
+}
+
+static void catch_up(struct aggregator *a, struct update *u)
+{
+    struct run *run = &a->run;
+    uint64_t reached = run_reached(a);
+    if (reached == 0)
+        return;
+    update_note(u, NOTE_ALARM,
+        "clients have been in round %" PRIu64 ", the journal knows of %" PRIu64
+        " rounds: restored from a backup?",
+        reached, run->next_round - 1);
+    run->rounds_skipped += reached + 1 - run->next_round;
+    run_pass(a, reached);
 }
 
 /* ---- end ------------------------------------------------------------------------------------- */
@@ -173,6 +220,8 @@ static int give_up(struct aggregator *a, uint64_t now_ms, struct update *u)
 static int advance_idle(struct aggregator *a, uint64_t now_ms, bool *progress, struct update *u)
 {
     struct run *run = &a->run;
+    if (run->is_active && run_is_gathered(a))
+        catch_up(a, u);
     if (run->is_active && (run->stop || run->next_round > a->config.rounds)) {
         *progress = true;
         return end_run(a, run->stop ? "the operator has ended it" : "all rounds are done", u);

@@ -33,6 +33,7 @@ struct session {
     uint32_t budget;
     uint64_t budget_ms; /* filled up to here */
     uint32_t model_gets;
+    uint64_t round; /* the last one of the current run that its client had been in at HELLO */
 };
 
 struct sessions {

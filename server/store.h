@@ -36,6 +36,7 @@ struct store_state {
     uint64_t rounds_done; /* summed */
     uint64_t round;       /* last opened */
     enum store_phase phase;
+    uint32_t aborted;  /* attempts of that round */
     uint64_t attempt;  /* highest ever proposed, over all runs */
     struct blob *view; /* of `attempt`, in COMMIT and GO; owned */
     uint8_t previous[SHA256_BYTES];

@@ -151,6 +151,7 @@ static int do_load(struct store *store, struct store_state *out)
         .rounds_done = j->rounds_done,
         .round = j->round,
         .phase = (enum store_phase)j->phase,
+        .aborted = j->aborted,
         .attempt = j->attempt,
         .parameters = (uint32_t)j->parameters};
     memcpy(out->run, j->run, sizeof(out->run));
@@ -179,6 +180,7 @@ static int do_begin_run(struct store *store, const uint8_t run[FED_RUN_BYTES], c
     memcpy(next.run, run, sizeof(next.run));
     snprintf(next.task, sizeof(next.task), "%s", task);
     next.rounds_done = next.round = 0;
+    next.aborted = 0;
     next.phase = STORE_IDLE;
     set_view(&next, NULL);
     memset(next.previous, 0, sizeof(next.previous));
@@ -196,6 +198,7 @@ static int do_open_round(struct store *store, uint64_t round)
     struct journal next;
     int r = begin(s, &next);
     next.round = round;
+    next.aborted = 0;
     next.phase = STORE_OPEN;
     set_view(&next, NULL);
     return end(s, &next, r);
@@ -236,6 +239,7 @@ static int do_close_attempt(struct store *store, const struct store_round *round
     int r = begin(s, &next);
     struct journal_row row = new_row();
     next.phase = round->outcome == STORE_ABORTED ? STORE_OPEN : STORE_IDLE;
+    next.aborted += round->outcome == STORE_ABORTED;
     set_view(&next, NULL);
     if (r == 0)
         r = journal_add_round(s->db, &next, round, &row);

@@ -416,6 +416,11 @@ void stage_connect_only(struct stage *s, int client)
     stage_event(s, event);
 }
 
+static Fed__Open *last_open(const struct stage *s)
+{
+    return unpack(&fed__open__descriptor, s->open);
+}
+
 void stage_hello(struct stage *s, int client)
 {
     const struct stage_client *c = &s->clients[client];
@@ -427,9 +432,15 @@ void stage_hello(struct stage *s, int client)
     m.nonce = (ProtobufCBinaryData){sizeof(nonce), nonce};
     m.last_attempt = c->last_attempt;
     m.outbox_attempt = c->outbox;
+    Fed__Open *open = c->round > 0 ? last_open(s) : NULL;
+    if (open)
+        m.run = open->run;
+    m.round = c->round;
     m.levels = r.list;
     m.n_levels = r.n;
     stage_say(s, client, FED_HELLO, &m.base);
+    if (open)
+        fed__open__free_unpacked(open, NULL);
 }
 
 void stage_connect(struct stage *s, int client)
@@ -458,11 +469,6 @@ void stage_levels(struct stage *s, int client)
     m.levels = r.list;
     m.n_levels = r.n;
     stage_say(s, client, FED_LEVELS, &m.base);
-}
-
-static Fed__Open *last_open(const struct stage *s)
-{
-    return unpack(&fed__open__descriptor, s->open);
 }
 
 void stage_ready(struct stage *s, int client)

@@ -20,6 +20,7 @@ struct stage_client {
     uint64_t samples;
     uint64_t last_attempt;
     uint64_t outbox;
+    uint64_t round; /* the last one of the last OPEN's run that it has been in, 0: of another run */
     uint64_t cursor[STAGE_SITES]; /* by peer */
     uint64_t end[STAGE_SITES];
     bool in_step[STAGE_SITES];

@@ -157,6 +157,76 @@ static void a_restored_journal_goes_on_above_what_clients_report(void **state)
     stage_deinit(&s);
 }
 
+/* It would be refused round after round: it goes on behind the last one that most have been in. */
+static void a_restored_journal_catches_up_with_the_rounds_of_its_clients(void **state)
+{
+    struct stage s;
+    stage_init(&s, 5);
+    s.config.rounds = 100;
+    stage_start(&s);
+    stage_connect_all(&s);
+    stage_kill(&s);
+    struct store_sim *backup = store_sim_snapshot(s.store);
+    const uint64_t rounds[] = {7, 48, 49, 50, 99};
+    for (int i = 0; i < 5; i++)
+        s.clients[i].round = rounds[i];
+    stage_start(&s);
+    stage_told(&s);
+    for (int i = 4; i >= 2; i--)
+        stage_connect(&s, i);
+    stage_expect(&s, "! clients have been in round 49, the journal knows of 0 rounds: "
+                     "restored from a backup?\n"
+                     "charlie david erin <- OPEN 50\n");
+    stage_kill(&s);
+    store_sim_restore(s.store, backup);
+    store_sim_free(backup);
+    stage_start(&s);
+    stage_told(&s);
+    stage_connect_all(&s);
+    stage_expect(&s, "! clients have been in round 7, the journal knows of 0 rounds: "
+                     "restored from a backup?\n"
+                     "alice bob charlie <- OPEN 8\n"
+                     "david <- OPEN 8\n"
+                     "alice bob charlie david <- SKIP 8 (0): "
+                     "clients have been in round 48 already\n"
+                     "! clients have been in round 48, the journal knows of 8 rounds: "
+                     "restored from a backup?\n"
+                     "alice bob charlie david <- OPEN 49\n"
+                     "erin <- OPEN 49\n");
+    stage_deinit(&s);
+}
+
+/* ... and no one client decides which that is. */
+static void one_client_alone_moves_no_round(void **state)
+{
+    struct stage s;
+    restart_in(&s, stage_connect_all);
+    s.clients[BOB].round = UINT32_MAX;
+    stage_connect_all(&s);
+    stage_expect(&s, "alice bob charlie <- OPEN 1\n");
+    stage_deinit(&s);
+}
+
+static void attempts_of_a_round_are_counted_over_restarts(void **state)
+{
+    struct stage s;
+    stage_init(&s, 3);
+    stage_start(&s);
+    stage_to_commit(&s);
+    for (int i = 0; i < 3; i++)
+        stage_reject(&s, ALICE, FED_STALE);
+    stage_kill(&s);
+    stage_start(&s);
+    stage_to_commit(&s);
+    stage_told(&s);
+    stage_reject(&s, ALICE, FED_STALE);
+    stage_expect(&s, "alice bob charlie <- ABORT 5: alice rejected it (stale): because\n"
+                     "alice bob charlie <- SKIP 1 (0): 5 attempts failed; the last one: "
+                     "alice rejected it (stale): because\n"
+                     "alice bob charlie <- OPEN 2\n");
+    stage_deinit(&s);
+}
+
 /* ---- the power goes at every single write ---------------------------------------------------- */
 
 /* A run of one round, with the power going in write n; what it yields must be the same each time. */
@@ -207,6 +277,9 @@ int main(void)
         cmocka_unit_test(after_the_end_nothing_starts_again),
         cmocka_unit_test(attempts_stay_above_any_that_a_client_has_seen),
         cmocka_unit_test(a_restored_journal_goes_on_above_what_clients_report),
+        cmocka_unit_test(a_restored_journal_catches_up_with_the_rounds_of_its_clients),
+        cmocka_unit_test(one_client_alone_moves_no_round),
+        cmocka_unit_test(attempts_of_a_round_are_counted_over_restarts),
         cmocka_unit_test(power_cut_at_every_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,13 +187,13 @@ static char *sign(struct store *s)
         snprintf(highs + strlen(highs), sizeof(highs) - strlen(highs), " %u:%llu:%llu",
             st.highs[i].stream[0], (unsigned long long)st.highs[i].high,
             (unsigned long long)st.highs[i].burnt);
-    assert_true(
-        asprintf(&text,
-            "run %d%d done %llu round %llu phase %d attempt %llu view %zu "
-            "previous %d model %g highs%s",
-            st.has_run, st.run_ended, (unsigned long long)st.rounds_done,
-            (unsigned long long)st.round, (int)st.phase, (unsigned long long)st.attempt,
-            st.view ? st.view->len : 0, st.previous[0], st.model ? st.model[0] : 0, highs) > 0);
+    assert_true(asprintf(&text,
+                    "run %d%d done %llu round %llu phase %d attempt %llu view %zu "
+                    "previous %d model %g highs%s, %u aborted",
+                    st.has_run, st.run_ended, (unsigned long long)st.rounds_done,
+                    (unsigned long long)st.round, (int)st.phase, (unsigned long long)st.attempt,
+                    st.view ? st.view->len : 0, st.previous[0], st.model ? st.model[0] : 0, highs,
+                    st.aborted) > 0);
     store_state_deinit(&st);
     return text;
 }
@@ -209,19 +209,30 @@ static void tell_story(struct fixture *f)
 static void load_returns_what_was_written(void **state)
 {
     static const char *const expected[STORY] = {
-        "run 10 done 0 round 0 phase 0 attempt 0 view 0 previous 0 model 1 highs",
-        "run 10 done 0 round 1 phase 1 attempt 0 view 0 previous 0 model 1 highs",
-        "run 10 done 0 round 1 phase 2 attempt 1 view 6 previous 0 model 1 highs 1:100:99 2:101:7",
-        "run 10 done 0 round 1 phase 1 attempt 1 view 0 previous 0 model 1 highs 1:100:99 2:101:7",
-        "run 10 done 0 round 1 phase 2 attempt 2 view 6 previous 0 model 1 highs 1:200:199 2:201:7",
-        "run 10 done 0 round 1 phase 3 attempt 2 view 6 previous 0 model 1 highs 1:200:199 2:201:7",
-        "run 10 done 1 round 1 phase 0 attempt 2 view 0 previous 1 model 2 highs 1:200:199 2:201:7",
-        "run 10 done 1 round 1 phase 0 attempt 2 view 0 previous 1 model 2 highs 1:200:199 2:201:7",
-        "run 10 done 1 round 2 phase 1 attempt 2 view 0 previous 1 model 2 highs 1:200:199 2:201:7",
-        "run 10 done 1 round 2 phase 2 attempt 3 view 6 previous 1 model 2 highs 1:300:299 2:301:7",
-        "run 10 done 1 round 2 phase 3 attempt 3 view 6 previous 1 model 2 highs 1:300:299 2:301:7",
-        "run 10 done 1 round 2 phase 0 attempt 3 view 0 previous 1 model 2 highs 1:300:299 2:301:7",
-        "run 11 done 1 round 2 phase 0 attempt 3 view 0 previous 1 model 2 highs 1:300:299 2:301:7",
+        "run 10 done 0 round 0 phase 0 attempt 0 view 0 previous 0 model 1 highs, 0 aborted",
+        "run 10 done 0 round 1 phase 1 attempt 0 view 0 previous 0 model 1 highs, 0 aborted",
+        "run 10 done 0 round 1 phase 2 attempt 1 view 6 previous 0 model 1 highs 1:100:99 2:101:7, "
+        "0 aborted",
+        "run 10 done 0 round 1 phase 1 attempt 1 view 0 previous 0 model 1 highs 1:100:99 2:101:7, "
+        "1 aborted",
+        "run 10 done 0 round 1 phase 2 attempt 2 view 6 previous 0 model 1 highs 1:200:199 "
+        "2:201:7, 1 aborted",
+        "run 10 done 0 round 1 phase 3 attempt 2 view 6 previous 0 model 1 highs 1:200:199 "
+        "2:201:7, 1 aborted",
+        "run 10 done 1 round 1 phase 0 attempt 2 view 0 previous 1 model 2 highs 1:200:199 "
+        "2:201:7, 1 aborted",
+        "run 10 done 1 round 1 phase 0 attempt 2 view 0 previous 1 model 2 highs 1:200:199 "
+        "2:201:7, 1 aborted",
+        "run 10 done 1 round 2 phase 1 attempt 2 view 0 previous 1 model 2 highs 1:200:199 "
+        "2:201:7, 0 aborted",
+        "run 10 done 1 round 2 phase 2 attempt 3 view 6 previous 1 model 2 highs 1:300:299 "
+        "2:301:7, 0 aborted",
+        "run 10 done 1 round 2 phase 3 attempt 3 view 6 previous 1 model 2 highs 1:300:299 "
+        "2:301:7, 0 aborted",
+        "run 10 done 1 round 2 phase 0 attempt 3 view 0 previous 1 model 2 highs 1:300:299 "
+        "2:301:7, 0 aborted",
+        "run 11 done 1 round 2 phase 0 attempt 3 view 0 previous 1 model 2 highs 1:300:299 "
+        "2:301:7, 0 aborted",
     };
     struct fixture f;
     setup(&f);

@@ -192,6 +192,7 @@ static int sim_begin_run(struct store *store, const uint8_t run[FED_RUN_BYTES], 
     memcpy(state->run, run, FED_RUN_BYTES);
     state->rounds_done = 0;
     state->round = 0;
+    state->aborted = 0;
     state->phase = STORE_IDLE;
     view_set(state, NULL);
     memset(state->previous, 0, sizeof(state->previous));
@@ -206,6 +207,7 @@ static int sim_open_round(struct store *store, uint64_t round)
     if (begun < 0)
         return begun;
     s->state.round = round;
+    s->state.aborted = 0;
     s->state.phase = STORE_OPEN;
     view_set(&s->state, NULL);
     return write_ends(begun);
@@ -246,6 +248,7 @@ static int sim_close_attempt(struct store *store, const struct store_round *roun
     if (begun < 0)
         return begun;
     s->state.phase = round->outcome == STORE_ABORTED ? STORE_OPEN : STORE_IDLE;
+    s->state.aborted += round->outcome == STORE_ABORTED;
     view_set(&s->state, NULL);
     row_add(s, round, NULL);
     return write_ends(begun);
