@@ -491,6 +491,20 @@ void net_break(struct net *net, const struct node *a, const struct node *b)
             conn_breaks(net, c);
 }
 
+static bool is_connected(const struct conn *c)
+{
+    return c && !c->broken && c->end[0].state == END_OPEN && c->end[1].state == END_OPEN &&
+           end_is_alive(&c->end[0]) && end_is_alive(&c->end[1]);
+}
+
+const char *net_who_is_cut_off(const struct net *net)
+{
+    for (const struct dialer *d = net->dialers; d; d = d->next)
+        if (!is_connected(d->conn))
+            return d->from->name;
+    return NULL;
+}
+
 const char *net_type_name(const struct exchange *exchange, uint16_t type)
 {
     if (type == LINK_PING || type == LINK_PONG)

@@ -41,5 +41,8 @@ void net_heal(struct net *net);
 /* Breaks every connection between the two, as a fault of a test would. */
 void net_break(struct net *net, const struct node *a, const struct node *b);
 
+/* Somebody who has no unbroken connection, open at both ends, to one that it dials; NULL if all have. */
+const char *net_who_is_cut_off(const struct net *net);
+
 /* "OPEN", "PAD", ... for stories. */
 const char *net_type_name(const struct exchange *exchange, uint16_t type);

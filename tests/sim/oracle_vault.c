@@ -86,8 +86,7 @@ static const struct vault_account *find_stream(
     return NULL;
 }
 
-/* Ingested and end always; the cursor unless a client still holds a reservation, whose attempt the
- * server has left without a word. */
+/* No key is reserved, and both ends have ingested and burnt the same. */
 static void ends_agree(struct oracle *o, size_t i, size_t j)
 {
     struct vault_account here[3 * ORACLE_SITES_MAX], there[3 * ORACLE_SITES_MAX];
@@ -97,9 +96,12 @@ static void ends_agree(struct oracle *o, size_t i, size_t j)
         if (strcmp(a->peer, o->set.sites[j]) != 0)
             continue;
         const struct vault_account *b = find_stream(there, n_there, a->stream);
-        bool is_idle = b && a->purpose == VAULT_MASK && a->reserved == 0 && b->reserved == 0;
-        if (!b || a->ingested != b->ingested || a->end != b->end ||
-            (is_idle && a->cursor != b->cursor))
+        if (a->reserved > 0)
+            world_violation(o->set.world,
+                "invariant 6: at rest %s has %" PRIu64 " bytes of key with %s reserved",
+                o->set.sites[i], a->reserved, o->set.sites[j]);
+        else if (!b || a->ingested != b->ingested || a->end != b->end ||
+                 (a->purpose == VAULT_MASK && a->cursor != b->cursor))
             world_violation(o->set.world,
                 "invariant 6: at rest %s and %s differ in stream %u: ingested %" PRIu64
                 " and %" PRIu64 ", end %" PRIu64 " and %" PRIu64 ", cursor %" PRIu64

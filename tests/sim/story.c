@@ -46,12 +46,28 @@ static void bad_weather(struct story *s, const struct story_setting *setting)
     world_run(w, w->now_ms + setting->rounds * ROUND_MS, has_ended, s);
 }
 
+static bool is_together(void *arg)
+{
+    const struct story *s = arg;
+    return !net_who_is_cut_off(s->federation->world->net);
+}
+
+/* Rounds may go on without those who were cut off: they must come back, and hear what they missed. */
+static void gather(struct story *s)
+{
+    struct world *w = s->federation->world;
+    if (!world_run(w, w->now_ms + CALM_MS, is_together, s))
+        world_violation(w, "invariant 7: %s is not connected after %d s of calm",
+            net_who_is_cut_off(w->net), CALM_MS / 1000);
+}
+
 /* Invariant 7. */
 static void calm(struct story *s)
 {
     struct world *w = s->federation->world;
     world_heal(w);
     keysource_heal(s->federation->keys);
+    gather(s);
     uint64_t aborted = store_sim_count(store_of(s), STORE_ABORTED);
     s->target = store_sim_count(store_of(s), STORE_SUMMED) + CALM_ROUNDS;
     bool in_time = world_run(w, w->now_ms + CALM_MS, has_summed, s);
