@@ -137,7 +137,7 @@ void ear_free(struct ear *ear)
 {
     free(ear->events);
     ear->events = NULL;
-    ear->n = 0;
+    ear->n = ear->room = 0;
 }
 
 static void assert_is_of(const struct ear *ear, const char *peer, ProtobufCBinaryData id)
@@ -194,8 +194,11 @@ static void assert_set(ProtobufCBinaryData set, size_t n)
 static void take_events(struct ear *ear, const Qkd__Events *m)
 {
     const uint8_t *gap = m->gaps.data, *end = gap + m->gaps.len;
-    ear->events = realloc(ear->events, (ear->n + m->count) * sizeof(*ear->events));
-    assert_non_null(ear->events);
+    if (ear->n + m->count > ear->room) {
+        ear->room = 2 * (ear->n + m->count);
+        ear->events = realloc(ear->events, ear->room * sizeof(*ear->events));
+        assert_non_null(ear->events);
+    }
     for (size_t i = 0; i < m->count; i++) {
         uint64_t last = ear->n ? ear->events[ear->n - 1].position : UINT64_MAX;
         uint64_t ahead = read_gap(&gap, end);

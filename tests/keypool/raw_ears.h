@@ -56,7 +56,7 @@ struct ear {
     uint64_t pulses;
     double share_xx, share_yy, mu, seconds, expected_e_y;
     struct heard_event *events; /* owned */
-    size_t n;
+    size_t n, room;
     size_t frames;
     size_t repeats; /* of a position */
     bool has_ended;
