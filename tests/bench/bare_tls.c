@@ -40,6 +40,7 @@ static SSL_CTX *make_context(const char *dir, const char *site)
 
 static void send_stream(const char *dir, const struct sockaddr_in *to, uint64_t bytes)
 {
+    stand_pin(STAND_SENDER);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     uint8_t *vector = malloc(bytes);
     stand_must(vector != NULL, "memory", NULL);

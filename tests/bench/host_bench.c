@@ -105,6 +105,7 @@ static struct host *make_host(
 static void run_client(const struct stand_pki *pki, uint16_t port, uint64_t bytes)
 {
     char address[32];
+    stand_pin(STAND_SENDER);
     snprintf(address, sizeof(address), "127.0.0.1:%u", port);
     struct sender s = {.bytes = bytes, .body = blob_new(FRAME_BYTES)};
     stand_must(s.body != NULL, "memory", NULL);
@@ -170,6 +171,7 @@ int main(int argc, char **argv)
     size_t runs = argc > 3 ? (size_t)atoi(argv[3]) : 3;
     stand_must(clients >= 1 && clients <= 1024 && runs >= 1 && runs <= RUNS_MAX,
         "usage: host_bench [CLIENTS [MIB_EACH [RUNS]]]", NULL);
+    stand_pin(STAND_RECEIVER);
     struct stand_pki pki;
     stand_pki_init(&pki);
     stand_pki_issue(&pki, ROLE_SERVER, "aggregator");

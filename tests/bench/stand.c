@@ -4,10 +4,12 @@
 #include "common/util.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,6 +70,18 @@ int stand_fork(const char *name)
     if (getppid() != parent)
         _exit(1);
     return 0;
+}
+
+void stand_pin(enum stand_side side)
+{
+    int n = get_nprocs();
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int i = 0; i < n; i++)
+        if ((i == 0) == (side == STAND_RECEIVER))
+            CPU_SET(i, &set);
+    if (n > 1) /* where it is not allowed, the figures are those of a shared processor */
+        (void)sched_setaffinity(0, sizeof(set), &set);
 }
 
 void stand_wait(void)

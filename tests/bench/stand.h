@@ -21,5 +21,9 @@ void stand_must(bool ok, const char *what, const struct err *e);
 
 /* A process that does not outlive this one: 0 in it. `name` is what ps and perf call it. */
 int stand_fork(const char *name);
+/* Where this process, and those it starts, run: the receiver of a benchmark on the first processor, its
+ * senders on the others, as if they were on machines of their own. On one processor nothing happens. */
+enum stand_side { STAND_RECEIVER, STAND_SENDER };
+void stand_pin(enum stand_side side);
 /* Until all of them have ended. */
 void stand_wait(void);

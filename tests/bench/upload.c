@@ -5,10 +5,10 @@
  * The server is the real core on the real host; the clients are processes of their own that neither
  * train nor mask (tests/bench/uploader.h): as a real client they have their chunks ready before GO.
  * Timed is from GO until the last chunk is there. Beside it (bare_tls.h), with a receiver that does
- * nothing with what it gets: as many senders, a process each, as the server has, so that both have to
- * share the machine with them; and one sender, which has a core of its own if there are two. The
- * receivers' CPU times tell more than the rates when the machine has other things to do. All three take
- * turns, medians are printed.
+ * nothing with what it gets: as many senders as the server has, a process each, and one sender. The
+ * receiver has the first processor for itself and the senders the others, in all three: on a
+ * server's machine there are no clients. The receivers' CPU times tell more than the rates when the
+ * machine has other things to do. The three take turns, medians are printed.
  * Usage: upload_bench [CLIENTS [WORDS [RUNS]]]
  */
 #include "common/host.h"
@@ -134,6 +134,7 @@ static void run_uploader(
 {
     struct err e = {0};
     char address[32];
+    stand_pin(STAND_SENDER);
     snprintf(address, sizeof(address), "127.0.0.1:%u", port);
     char site[UPLOADER_NAME];
     uploader_name(site, self);
@@ -231,6 +232,7 @@ int main(int argc, char **argv)
         .parameters = parameters,
         .chunk_words = BENCH_CHUNK,
         .clip = 1};
+    stand_pin(STAND_RECEIVER);
     struct stand_pki pki;
     stand_pki_init(&pki);
     stand_pki_issue(&pki, ROLE_SERVER, "aggregator");
