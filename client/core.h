@@ -53,7 +53,8 @@ enum phase {
 struct session {
     uint32_t conn; /* 0: down */
     struct link link;
-    bool is_welcome; /* the other end's hello was accepted */
+    bool is_welcome;   /* the other end's hello was accepted */
+    uint64_t alive_ms; /* when this end last showed that it lives, while it only listens */
 };
 
 /* The vault's side: the session and what it last said. */
@@ -172,6 +173,9 @@ int client_upstream_tick(struct participant *p, struct update *u) must_check;
 /* Dropped when the server is not there: what it needs is said again when it comes back. */
 int client_upstream_send(struct participant *p, struct update *u, enum fed_type type,
     const ProtobufCMessage *message) must_check;
+/* Chunk `index` of something long was heard: who only listens shows now and then that it lives, for the
+ * server's own pings wait behind what it sends. */
+int client_upstream_listening(struct participant *p, uint32_t index, struct update *u) must_check;
 
 /* ---- pool.c --------------------------------------------------------------------------------- */
 int client_pool_opened(struct participant *p, uint32_t conn, struct update *u) must_check;

@@ -146,5 +146,5 @@ int client_result_on_chunk(
             m->index, m->data.len);
     memcpy(in->sum + quantiser_chunk_offset(&in->quantiser, in->next), m->data.data, m->data.len);
     in->next++;
-    return in->next == in->chunks ? finish(p, u) : 0;
+    return in->next == in->chunks ? finish(p, u) : client_upstream_listening(p, m->index, u);
 }

@@ -221,8 +221,10 @@ int client_round_on_model_chunk(
     int r = client_model_add_chunk(&p->model, chunk, &e);
     if (r == 0)
         return begin_training(p, u);
-    if (r == MODEL_E_MORE || r < 0)
-        return r < 0 ? r : 0;
+    if (r == MODEL_E_MORE)
+        return client_upstream_listening(p, chunk->index, u);
+    if (r < 0)
+        return r;
     update_note(u, NOTE_ALARM, "%s", e.text);
     r = client_round_decline(p, FED_POLICY, e.text, u);
     return r == 0 ? client_round_leave(p, false, u) : r;

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define ALIVE_MS 2000
+
 /* ---- session ---------------------------------------------------------------------------------- */
 
 static int send_hello(struct participant *p, struct update *u)
@@ -74,6 +76,16 @@ int client_upstream_send(
     struct participant *p, struct update *u, enum fed_type type, const ProtobufCMessage *message)
 {
     return p->server.is_welcome ? link_send(u, p->server.conn, (uint16_t)type, message) : 0;
+}
+
+int client_upstream_listening(struct participant *p, uint32_t index, struct update *u)
+{
+    if (index == 0)
+        p->server.alive_ms = p->now_ms;
+    if (p->now_ms - p->server.alive_ms < ALIVE_MS)
+        return 0;
+    p->server.alive_ms = p->now_ms;
+    return link_ping(&p->server.link, p->now_ms, p->server.conn, u);
 }
 
 static int on_welcome(struct participant *p, const Fed__Welcome *m, struct update *u, struct err *e)

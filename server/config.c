@@ -3,7 +3,6 @@
 
 #include "common/checkpoint.h"
 #include "common/file_io.h"
-#include "common/host.h"
 #include "common/util.h"
 
 #include <errno.h>
@@ -213,15 +212,9 @@ static int read_file(const char *path, struct blob **out)
     return r;
 }
 
-/* What may wait for one client at a time: a result of 32-bit words, and the model. */
-#define PARAMETERS_SENT_MAX (HOST_QUEUE_MAX / (4 + sizeof(double)))
-
 static int check_model(
     const struct server_config *config, const struct checkpoint *model, struct err *e)
 {
-    if (model->parameters > PARAMETERS_SENT_MAX)
-        return err_set(e, -EINVAL, "has %u parameters, at most %zu can be sent to a client",
-            model->parameters, PARAMETERS_SENT_MAX);
     if (strcmp(model->task, config->run.task) != 0)
         return err_set(
             e, -EINVAL, "is of task \"%s\", the run trains \"%s\"", model->task, config->run.task);

@@ -73,9 +73,20 @@ static int make_aggregator(struct daemon *d, struct err *e)
     return aggregator_new(&d->aggregator, &d->terms.aggregator, d->store, host_now_ms(d->host), e);
 }
 
+/* For one client may wait what is sent to all of them, of two rounds: a result of 32-bit words, and the
+ * model. It is in memory once. */
+static void set_limits(struct daemon *d)
+{
+    struct host_limits limits = host_limits_default();
+    size_t round_bytes = d->terms.params.parameters * (sizeof(uint32_t) + sizeof(double));
+    limits.queue_bytes += 2 * round_bytes;
+    host_set_limits(d->host, &limits);
+}
+
 static int open_ports(struct daemon *d, struct err *e)
 {
     const struct server_config *c = d->config;
+    set_limits(d);
     int r = host_listen_tls(d->host, c->listen, ROLE_CLIENT, d->tls, e);
     if (r == 0)
         r = host_listen_unix(d->host, c->control, ROLE_CTL, c->site, NULL, 0, e);

@@ -1005,6 +1005,26 @@ static void a_silent_server_is_given_up(void **state)
     assert_non_null(strstr(r->story, "closed server: fed: silent for"));
 }
 
+/* On a slow line the server's pings wait behind the model that it sends. */
+static void who_only_listens_shows_that_it_lives(void **state)
+{
+    struct rig *r = *state;
+    rig_open(r, 1);
+    assert_true(rig_phase(r, "fetching"));
+    rig_forget(r);
+    const size_t part = sizeof(r->model) / 5;
+    for (uint32_t i = 0; i < 4; i++) {
+        Fed__ModelChunk m = FED__MODEL_CHUNK__INIT;
+        m.model_hash = (ProtobufCBinaryData){32, r->model_hash};
+        m.index = i;
+        m.count = 5;
+        m.data = (ProtobufCBinaryData){part, (uint8_t *)r->model + i * part};
+        rig_say(r, FED_MODEL_CHUNK, &m.base);
+        rig_expect(r, i == 2 ? "server: PING\n" : "");
+        rig_wait(r, 1500);
+    }
+}
+
 static void frames_of_a_role_that_clients_do_not_know(void **state)
 {
     struct rig *r = *state;
@@ -1075,6 +1095,7 @@ int main(void)
         STORY(draining_gives_up_at_its_deadline),
         STORY(a_server_of_another_federation),
         STORY(a_silent_server_is_given_up),
+        STORY(who_only_listens_shows_that_it_lives),
         STORY(frames_of_a_role_that_clients_do_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

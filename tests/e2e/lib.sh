@@ -62,12 +62,12 @@ e2e_stop() {
     wait 2>/dev/null || true
 }
 
-e2e_start() { # starts all but the evaluator, waits until every pair has key for some rounds
+e2e_start() { # [ROUNDS]: starts all but the evaluator, waits until every pair has key for so many
     local site
     federation_spawn qkdsim "$(federation_program qkdsim)" "$FED_DIR/qkdsim/qkdsim.yaml"
     federation_spawn server "$(federation_program server)" "$FED_DIR/server/server.yaml"
     for site in "${FED_SITES[@]}"; do federation_start_site "$site"; done
-    wait_for 30 federation_has_key 10 || fail "no key after 30 s"
+    wait_for 30 federation_has_key "${1:-10}" || fail "no key after 30 s"
 }
 
 e2e_run_start() {
