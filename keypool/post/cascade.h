@@ -57,6 +57,8 @@ struct cascade_reference *cascade_reference_new(const struct cascade_plan *p,
     const struct cascade_shuffle *shuffle, const uint8_t *bits) must_check;
 /* Wipes. Safe on NULL. */
 void cascade_reference_free(struct cascade_reference *r);
+/* As if new, with other bits: saves the memory's making. */
+void cascade_reference_restart(struct cascade_reference *r, const uint8_t *bits);
 /* Appends the answer to one message of the corrector. */
 int cascade_reference_answer(struct cascade_reference *r, const uint8_t *question, size_t len,
     struct buf *answer) must_check;
@@ -68,6 +70,7 @@ struct cascade_corrector;
 struct cascade_corrector *cascade_corrector_new(const struct cascade_plan *p,
     const struct cascade_shuffle *shuffle, const uint8_t *bits) must_check;
 void cascade_corrector_free(struct cascade_corrector *c);
+void cascade_corrector_restart(struct cascade_corrector *c, const uint8_t *bits);
 /* Takes the answer to the last question (empty the first time) and appends the next question. */
 int cascade_corrector_step(struct cascade_corrector *c, const uint8_t *answer, size_t len,
     struct buf *question) must_check;

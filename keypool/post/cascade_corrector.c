@@ -26,6 +26,7 @@ struct part {
  * are known, and whether the left one is odd (differs between the ends). Bits 0 of a block: the root. */
 struct marks {
     uint64_t *words; /* owned: 64 of the first kind, 64 of the second, in turn */
+    size_t bytes;
 };
 
 struct cascade_corrector {
@@ -61,13 +62,29 @@ struct cascade_corrector *cascade_corrector_new(
     for (unsigned pass = 0; pass < CASCADE_PASSES; pass++) {
         const struct cascade_tree *t = &c->frame.tree[pass];
         size_t nodes = (size_t)t->blocks << t->depth;
-        c->marks[pass].words = calloc(2 * (nodes / 64 + 1), sizeof(uint64_t));
+        c->marks[pass].bytes = 2 * (nodes / 64 + 1) * sizeof(uint64_t);
+        c->marks[pass].words = calloc(1, c->marks[pass].bytes);
         if (!c->marks[pass].words) {
             cascade_corrector_free(c);
             return NULL;
         }
     }
     return c;
+}
+
+void cascade_corrector_restart(struct cascade_corrector *c, const uint8_t *bits)
+{
+    cascade_frame_load(&c->frame, bits);
+    for (unsigned pass = 0; pass < CASCADE_PASSES; pass++) {
+        memset(c->marks[pass].words, 0, c->marks[pass].bytes);
+        c->touched[pass].n = 0;
+    }
+    c->found.n = c->searched.n = c->asked.n = 0;
+    c->passes = c->wave = 0;
+    c->phase = PHASE_START;
+    c->subsets_known = false;
+    c->n_parts = c->n_pieces = 0;
+    c->trips = c->leak_bits = c->flips = 0;
 }
 
 void cascade_corrector_free(struct cascade_corrector *c)

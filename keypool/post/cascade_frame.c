@@ -145,8 +145,9 @@ static bool is_plan(const struct cascade_plan *p)
            p->k[0] <= p->n && p->k[1] <= padded_words(p->n);
 }
 
-static void load_bits(struct cascade_frame *f, const uint8_t *bits)
+void cascade_frame_load(struct cascade_frame *f, const uint8_t *bits)
 {
+    f->has_columns = f->has_sums = false;
     uint32_t n = f->plan.n;
     memcpy(f->bits, bits, (n + 7) / 8);
     for (uint32_t w = 0; w < f->words; w++)
@@ -174,7 +175,7 @@ int cascade_frame_init(struct cascade_frame *f, const struct cascade_plan *p,
     f->bits = (uint64_t *)(void *)f->memory.data;
     f->sums = f->bits + f->words + 1;
     f->columns = f->sums + f->words + 1;
-    load_bits(f, bits);
+    cascade_frame_load(f, bits);
     return 0;
 }
 

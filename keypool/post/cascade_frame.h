@@ -69,6 +69,8 @@ struct cascade_frame {
 int cascade_frame_init(struct cascade_frame *f, const struct cascade_plan *p,
     const struct cascade_shuffle *shuffle, const uint8_t *bits) must_check;
 void cascade_frame_deinit(struct cascade_frame *f);
+/* Other bits of the same plan. */
+void cascade_frame_load(struct cascade_frame *f, const uint8_t *bits);
 /* Both are made of the bits as they are when first needed, and kept up by cascade_flip. */
 void cascade_need_columns(struct cascade_frame *f);
 void cascade_need_sums(struct cascade_frame *f);

@@ -7,7 +7,6 @@
 
 #define SHORT      48
 #define DIGIT_BITS 11
-#define DIGITS     3
 
 int numbers_reserve(struct numbers *a, size_t more)
 {
@@ -55,6 +54,14 @@ static void sort_digit(uint32_t *out, const uint32_t *in, size_t n, unsigned shi
         out[start[in[i] >> shift & mask]++] = in[i];
 }
 
+static uint32_t greatest(const struct numbers *a)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < a->n; i++)
+        most = MAX(most, a->items[i]);
+    return most;
+}
+
 static int radix_sort(struct numbers *a)
 {
     struct numbers other = {0};
@@ -63,8 +70,9 @@ static int radix_sort(struct numbers *a)
         return r;
     uint32_t *in = a->items;
     uint32_t *out = other.items;
-    for (unsigned d = 0; d < DIGITS; d++) {
-        sort_digit(out, in, a->n, d * DIGIT_BITS);
+    uint32_t most = greatest(a);
+    for (unsigned shift = 0; shift < 32 && most >> shift > 0; shift += DIGIT_BITS) {
+        sort_digit(out, in, a->n, shift);
         uint32_t *swap = in;
         in = out;
         out = swap;

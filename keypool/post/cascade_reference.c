@@ -19,6 +19,12 @@ struct cascade_reference *cascade_reference_new(
     return steal(&r);
 }
 
+void cascade_reference_restart(struct cascade_reference *r, const uint8_t *bits)
+{
+    cascade_frame_load(&r->frame, bits);
+    r->leak_bits = 0;
+}
+
 void cascade_reference_free(struct cascade_reference *r)
 {
     if (!r)

@@ -54,7 +54,7 @@ struct post_config {
     uint32_t chunk_bytes;   /* of vectors, a multiple of 64, <= POST_CHUNK_MAX */
 };
 
-/* The paper's options, shares of p_x = 0.9, gain spread 5 %, E_y up to 50 %, 16 frames of 1e6 bits. */
+/* The paper's options, shares of p_x = 0.9, gain spread 5 %, E_y up to 50 %, 64 frames of 1e6 bits. */
 struct post_config post_config_default(void);
 
 bool post_config_is_sane(const struct post_config *c, struct err *why);

@@ -19,7 +19,7 @@ struct post_config post_config_default(void)
         .gain_spread_max = 0.05,
         .e_y_max = 0.5,
         .frame_bits = 1000000,
-        .window = 16,
+        .window = 64,
         .chunk_bytes = POST_CHUNK_MAX};
 }
 

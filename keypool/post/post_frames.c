@@ -33,10 +33,11 @@ int post_cascade_init(struct post_cascade *c, uint64_t n, uint32_t frame_bits, u
     cascade_plan_init(&c->plan[0], (uint32_t)MIN(length, n), rate, seed);
     cascade_plan_init(&c->plan[1], (uint32_t)last, rate, seed);
     c->window = calloc(window, sizeof(*c->window));
-    for (unsigned i = 0; i < 2 && c->window; i++)
+    c->spare = calloc(window, sizeof(*c->spare));
+    for (unsigned i = 0; i < 2 && c->window && c->spare; i++)
         if (!(c->shuffle[i] = cascade_shuffle_new(&c->plan[i])))
             return -ENOMEM;
-    return c->window ? 0 : -ENOMEM;
+    return c->window && c->spare ? 0 : -ENOMEM;
 }
 
 static void frame_free(struct post_frame *f)
@@ -50,10 +51,23 @@ void post_cascade_deinit(struct post_cascade *c)
 {
     for (uint32_t i = 0; i < c->open; i++)
         frame_free(&c->window[i]);
+    for (uint32_t i = 0; i < c->spares; i++)
+        frame_free(&c->spare[i]);
     free(c->window);
+    free(c->spare);
     cascade_shuffle_free(c->shuffle[0]);
     cascade_shuffle_free(c->shuffle[1]);
     *c = (struct post_cascade){0};
+}
+
+/* Its memory is kept for the next one: never more frames than a window's. */
+static void frame_end(struct post_cascade *c, struct post_frame *f)
+{
+    if (f->index + 1 == c->frames || c->next + 1 >= c->frames || c->spares == c->window_max)
+        frame_free(f);
+    else
+        c->spare[c->spares++] = *f;
+    *f = (struct post_frame){0};
 }
 
 size_t post_cascade_limit(const struct post_cascade *c)
@@ -72,18 +86,39 @@ static uint8_t *bits_of(struct post_work *w, uint32_t frame)
     return w->x.data + (size_t)frame * (w->cascade.plan[0].n / 8);
 }
 
+static int frame_new(struct post_work *w, struct post_frame *f)
+{
+    const struct cascade_plan *plan = plan_of(&w->cascade, f->index);
+    const struct cascade_shuffle *shuffle = w->cascade.shuffle[plan - w->cascade.plan];
+    if (w->side == POST_LOW)
+        f->reference = cascade_reference_new(plan, shuffle, bits_of(w, f->index));
+    else
+        f->corrector = cascade_corrector_new(plan, shuffle, bits_of(w, f->index));
+    return f->reference || f->corrector ? 0 : -ENOMEM;
+}
+
+static void frame_again(struct post_work *w, struct post_frame *f)
+{
+    struct post_frame spare = w->cascade.spare[--w->cascade.spares];
+    f->reference = spare.reference;
+    f->corrector = spare.corrector;
+    if (w->side == POST_LOW)
+        cascade_reference_restart(f->reference, bits_of(w, f->index));
+    else
+        cascade_corrector_restart(f->corrector, bits_of(w, f->index));
+}
+
 static int frame_open(struct post_work *w)
 {
     struct post_cascade *c = &w->cascade;
     struct post_frame f = {.index = c->next};
-    const struct cascade_plan *plan = plan_of(c, f.index);
-    const struct cascade_shuffle *shuffle = c->shuffle[plan - c->plan];
-    if (w->side == POST_LOW)
-        f.reference = cascade_reference_new(plan, shuffle, bits_of(w, f.index));
+    int r = 0;
+    if (c->spares > 0 && plan_of(c, f.index) == &c->plan[0])
+        frame_again(w, &f);
     else
-        f.corrector = cascade_corrector_new(plan, shuffle, bits_of(w, f.index));
-    if (!f.reference && !f.corrector)
-        return -ENOMEM;
+        r = frame_new(w, &f);
+    if (r < 0)
+        return r;
     c->window[c->open++] = f;
     c->next++;
     return 0;
@@ -133,7 +168,7 @@ static void take_corrected(struct post_work *w, struct post_frame *f)
         bytes_of(plan_of(&w->cascade, f->index)->n));
     w->cascade.errors += cascade_corrector_flips(f->corrector);
     w->cascade.leak_bits += cascade_corrector_leak_bits(f->corrector);
-    frame_free(f);
+    frame_end(&w->cascade, f);
 }
 
 /* One frame: the answer in, the next question out. `done`: it has none. */
@@ -207,7 +242,7 @@ static void close_before(struct post_cascade *c, uint32_t from, uint32_t frame)
     for (uint32_t i = from; i < c->open; i++) {
         if (c->window[i].index < frame) {
             c->leak_bits += cascade_reference_leak_bits(c->window[i].reference);
-            frame_free(&c->window[i]);
+            frame_end(c, &c->window[i]);
         } else {
             c->window[kept++] = c->window[i];
         }

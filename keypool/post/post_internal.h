@@ -55,6 +55,8 @@ struct post_cascade {
     uint32_t next;             /* first frame not opened yet */
     struct post_frame *window; /* owned; ascending */
     uint32_t open;
+    struct post_frame *spare; /* owned: ended frames of plan[0], to be used again */
+    uint32_t spares;
     uint32_t window_max;
     uint64_t errors;
     uint64_t leak_bits;

@@ -107,11 +107,14 @@ static struct post_loop_config loop_config(const struct run *run)
 {
     const struct link_params *p = &run->config->link->params;
     struct post_loop_config c = {.post = post_config_default(),
+        .round_trip_s = run->config->round_trip_s,
         .cpu_s = run->config->cpu_s,
         .progress = run->config->progress,
         .ctx = run->config->ctx};
     rng_derive(c.seed, run->config->seed, "post-processing", 0, 0);
     c.post.keyrate = run->options;
+    if (run->config->window > 0)
+        c.post.window = run->config->window;
     c.post.mu = p->mu;
     c.post.share_xx = p->share_xx;
     c.post.share_yy = p->share_yy;

@@ -12,6 +12,8 @@ struct post_paper_config {
     const struct link_paper *link;
     double seconds; /* of the block, at the paper's 1e8 pulses per second */
     uint8_t seed[RNG_SEED_BYTES];
+    double round_trip_s; /* between the ends, in virtual time */
+    uint32_t window;     /* Cascade's frames in flight; 0: that of post_config_default */
     double (*cpu_s)(void);
     /* May be NULL: the events drawn so far, then the stages as they begin. */
     void (*drawn)(void *ctx, double part);

@@ -107,6 +107,45 @@ static void both_ends_end_with_the_same_bits(void **state)
         }
 }
 
+/* In the middle of a conversation, and after one. */
+static void restarted_ends_are_as_new(void **state)
+{
+    struct pair p;
+    unsigned trips[2];
+    uint64_t leak[2];
+    uint8_t *other = malloc(20011 / 8 + 1);
+    pair_init(&p, 20011, 0.02, 0.02, 4);
+    assert_int_equal(CASCADE_DONE, converse(&p, &trips[0]));
+    leak[0] = cascade_corrector_leak_bits(p.b);
+    memset(other, 0x5a, 20011 / 8 + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        struct buf question = {0};
+        struct buf answer = {0};
+        cascade_reference_restart(p.a, other);
+        cascade_corrector_restart(p.b, p.right);
+        for (unsigned trip = 0; trip < 100 * i; trip++) {
+            question.len = 0;
+            assert_int_equal(0, cascade_corrector_step(p.b, answer.data, answer.len, &question));
+            answer.len = 0;
+            if (cascade_reference_answer(p.a, question.data, question.len, &answer) != 0)
+                break;
+        }
+        buf_deinit(&question);
+        buf_deinit(&answer);
+        cascade_reference_restart(p.a, p.right);
+        cascade_corrector_restart(p.b, p.wrong);
+        assert_int_equal(CASCADE_DONE, converse(&p, &trips[1]));
+        leak[1] = cascade_corrector_leak_bits(p.b);
+        assert_int_equal(trips[0], trips[1]);
+        assert_int_equal(leak[0], leak[1]);
+        assert_int_equal(leak[0], cascade_reference_leak_bits(p.a));
+        assert_int_equal(p.errors, cascade_corrector_flips(p.b));
+        assert_memory_equal(p.right, cascade_corrector_bits(p.b), 20011 / 8);
+    }
+    free(other);
+    pair_deinit(&p);
+}
+
 /* A last block of one bit is an error as soon as it is odd. */
 static void blocks_of_one_unit_need_no_search(void **state)
 {
@@ -332,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_end_with_the_same_bits),
+        cmocka_unit_test(restarted_ends_are_as_new),
         cmocka_unit_test(blocks_of_one_unit_need_no_search),
         cmocka_unit_test(long_blocks_and_foreign_shuffles_are_searched_too),
         cmocka_unit_test(the_hash_of_subsets_is_a_product_in_the_field),
