@@ -59,7 +59,7 @@ static int adopt(int argc, char **argv, struct err *e)
     char path[4096];
     snprintf(path, sizeof(path), "%s.adopt", witness);
     FILE *f = fopen(path, "wxe");
-    if (!f || fclose(f) != 0)
+    if (f ? fclose(f) != 0 : errno != EEXIST)
         return err_set(e, EX_CANTCREAT, "cannot create %s: %s", path, strerror(errno));
     json_t *v = json_pack("{s:s}", "file", path);
     if (json)
