@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/frame.h"
 
-#include "common/secret.h"
 #include "common/util.h"
 
 #include <assert.h>
@@ -34,9 +33,10 @@ void frame_decoder_init(struct frame_decoder *d, size_t limit, bool wipe)
 
 static void drop_body(struct frame_decoder *d)
 {
-    if (d->body && d->wipe)
+    if (!d->wipe)
+        free(d->body);
+    else if (d->body)
         secret_wipe(d->body, d->have);
-    free(d->body);
     d->body = NULL;
     d->body_len = d->have = 0;
 }
@@ -44,6 +44,7 @@ static void drop_body(struct frame_decoder *d)
 void frame_decoder_deinit(struct frame_decoder *d)
 {
     drop_body(d);
+    secret_deinit(&d->kept);
     *d = (struct frame_decoder){0};
 }
 
@@ -100,9 +101,21 @@ static int collect_body(
     return 0;
 }
 
+/* Memory for `len` bytes of key, kept for the frames to come. */
+static uint8_t *keep(struct frame_decoder *d, size_t len)
+{
+    if (d->kept.len < len) {
+        secret_deinit(&d->kept);
+        if (secret_init(&d->kept, len) < 0)
+            return NULL;
+    }
+    return d->kept.data;
+}
+
 static int begin_body(struct frame_decoder *d, size_t body_len)
 {
-    d->body = malloc(MAX(body_len, (size_t)1));
+    size_t len = MAX(body_len, (size_t)1);
+    d->body = d->wipe ? keep(d, len) : malloc(len);
     if (!d->body)
         return -ENOMEM;
     d->body_len = body_len;

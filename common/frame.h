@@ -3,7 +3,8 @@
  *
  * Sans-I/O. The decoder yields a frame where it lies when the input holds all of it, and collects it
  * in a buffer of its own otherwise. The length is checked against the limit before anything is
- * allocated. With `wipe`, every byte of a body is overwritten once the frame is done with.
+ * allocated. With `wipe`, for frames that carry key, that buffer is one piece of locked memory, used
+ * again, and every byte of a body is overwritten once the frame is done with.
  *
  *     while ((r = frame_decode(&d, data, len, &used, &frame)) == 0) {
  *         ... use frame ...
@@ -14,6 +15,7 @@
 #pragma once
 
 #include "common/err.h"
+#include "common/secret.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,9 +41,10 @@ struct frame_decoder {
     bool wipe;
     uint8_t header[FRAME_HEADER_BYTES];
     size_t header_len;    /* bytes of the header so far */
-    uint8_t *body;        /* owned: of a frame that comes in pieces; NULL otherwise */
+    uint8_t *body;        /* of a frame that comes in pieces, NULL otherwise: owned, or in `kept` */
     size_t body_len;      /* of the whole body */
     size_t have;          /* bytes of it so far */
+    struct secret kept;   /* with `wipe`: for bodies, from one to the next */
     struct frame yielded; /* until frame_done */
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory for key material: the only place where pads, keys and plaintext updates may live.
+/* Memory for key material: where pads, keys and plaintext updates live as long as a process holds them.
  *
  * Pages of their own, locked against swap where the limit allows, left out of core dumps
  * (MADV_DONTDUMP) and of children (MADV_WIPEONFORK), wiped when freed. A secret is moved, never
- * copied, and has no way to be printed.
+ * copied, and has no way to be printed. On their way through a process pads also pass through what
+ * is read and written (frames of decoders with `wipe`, update_send_secret): wiped as soon as they are
+ * through, but not all of it locked.
  */
 #pragma once
 

@@ -193,6 +193,31 @@ static void test_bodies_are_wiped(void **state)
     buf_deinit(&whole);
 }
 
+/* Key that comes in pieces is collected in one place, which is not swapped. */
+static void test_key_is_collected_in_one_piece_of_memory(void **state)
+{
+    struct frame_decoder d;
+    frame_decoder_init(&d, 100, true);
+    const uint8_t *first = NULL;
+    for (uint8_t len = 40; len > 0; len -= 10) {
+        uint8_t bytes[FRAME_HEADER_BYTES + 40];
+        struct frame frame;
+        size_t used;
+        size_t n = FRAME_HEADER_BYTES + len;
+        memset(bytes, 'k', sizeof(bytes));
+        frame_header_write(bytes, 1, len);
+        assert_int_equal(frame_decode(&d, bytes, n - 1, &used, &frame), FRAME_MORE);
+        assert_int_equal(frame_decode(&d, bytes + n - 1, 1, &used, &frame), 0);
+        first = first ? first : frame.body;
+        assert_ptr_equal(frame.body, first);
+        frame_done(&d);
+        for (size_t i = 0; i < len; i++)
+            assert_int_equal(first[i], 0);
+    }
+    assert_ptr_equal(d.kept.data, first);
+    frame_decoder_deinit(&d);
+}
+
 static void test_every_failed_allocation_is_reported(void **state)
 {
     struct buf whole = {0};
@@ -230,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_length_is_checked_before_memory_is_taken),
         cmocka_unit_test(test_limit_counts_for_the_next_frame),
         cmocka_unit_test(test_bodies_are_wiped),
+        cmocka_unit_test(test_key_is_collected_in_one_piece_of_memory),
         cmocka_unit_test(test_every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
