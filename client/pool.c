@@ -43,8 +43,7 @@ int client_pool_opened(struct participant *p, uint32_t conn, struct update *u)
 int client_pool_closed(struct participant *p, struct update *u)
 {
     if (!p->pool.session.is_welcome)
-        update_note(u, NOTE_WARNING,
-            "the key pool did not welcome this client: is it that of site %s?", p->config.site);
+        update_note(u, NOTE_WARNING, "the key pool did not welcome this client: its log says why");
     p->pool.session = (struct session){0};
     p->pool.asked = p->pool.answered = p->pool.needed = 0;
     return client_attempt_on_vault_lost(p, u);

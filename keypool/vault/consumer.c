@@ -31,6 +31,20 @@ static int send_welcome(const struct vault *v, uint32_t conn, struct update *u)
     return link_send(u, conn, VAULT_WELCOME, &m.base);
 }
 
+/* A consumer of another site hears whose key pool this is, so that it can name the mistake, and no more:
+ * whoever reaches the socket has passed the check of its uid. */
+static int refuse_site(
+    const struct vault *v, uint32_t conn, const char *site, struct update *u, struct err *e)
+{
+    Vault__Welcome m = VAULT__WELCOME__INIT;
+    m.version = VAULT_VERSION;
+    m.site = (char *)v->store.ledger.site;
+    int r = link_send(u, conn, VAULT_WELCOME, &m.base);
+    return r < 0 ? r
+                 : err_set(e, CONSUMER_E_CLOSE, "this is the key pool of site %s, not of %s",
+                       m.site, site);
+}
+
 /* The newest KME is the KME: an older connection is a process that died without telling us. */
 static int adopt_kme(struct vault *v, uint32_t conn, struct update *u)
 {
@@ -57,8 +71,7 @@ static int on_hello(
         return err_set(e, CONSUMER_E_CLOSE, "this socket is for a %s, not for a %s",
             role_name(c->role), m->role);
     if (strcmp(m->site, v->store.ledger.site) != 0)
-        return err_set(e, CONSUMER_E_CLOSE, "this is the key pool of site %s, not of %s",
-            v->store.ledger.site, m->site);
+        return refuse_site(v, c->conn, m->site, u, e);
     c->is_welcome = true;
     size_t limit =
         c->role == ROLE_KME ? exchange_body_max(&vault_exchange, LINK_INITIATOR) : CLIENT_FRAME_MAX;

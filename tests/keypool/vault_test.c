@@ -49,7 +49,6 @@ static void a_hello_of_another_site_role_or_version_is_refused(void **state)
     } rows[] = {
         {VAULT_VERSION + 1, "client", "alice", "version"},
         {VAULT_VERSION, "kme", "alice", "this socket is for a client"},
-        {VAULT_VERSION, "client", "bob", "key pool of site alice, not of bob"},
     };
     struct duet *d = duet_new(1);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -58,9 +57,17 @@ static void a_hello_of_another_site_role_or_version_is_refused(void **state)
         assert_null(duet_heard(d, conn, VAULT_WELCOME));
         assert_true(duet_noted(d, ALICE, rows[i].reason));
     }
+    /* A consumer of another site hears whose key pool it is, not with whom it is paired. */
     uint32_t conn = duet_open(d, ALICE, ROLE_CLIENT);
-    say_hello(d, conn, VAULT_VERSION, "client", "alice");
+    say_hello(d, conn, VAULT_VERSION, "client", "bob");
     const Vault__Welcome *w = duet_heard(d, conn, VAULT_WELCOME);
+    assert_non_null(w);
+    assert_string_equal(w->site, "alice");
+    assert_int_equal(w->n_peers, 0);
+    assert_true(duet_noted(d, ALICE, "key pool of site alice, not of bob"));
+    conn = duet_open(d, ALICE, ROLE_CLIENT);
+    say_hello(d, conn, VAULT_VERSION, "client", "alice");
+    w = duet_heard(d, conn, VAULT_WELCOME);
     assert_non_null(w);
     assert_int_equal(w->n_peers, 1);
     assert_string_equal(w->peers[0], "bob");
