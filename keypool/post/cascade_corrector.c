@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of Cascade that corrects. */
-#include "keypool/post/cascade_frame.h"
+#include "keypool/post/cascade_marks.h"
 #include "keypool/post/cascade_numbers.h"
 
 #include <errno.h>
@@ -20,13 +20,6 @@ struct part {
     uint32_t subset;
     uint32_t heap; /* of the interval among those asked about */
     struct cascade_interval interval;
-};
-
-/* What is known of a pass. Of each node with halves two bits at (block << depth) + heap: whether they
- * are known, and whether the left one is odd (differs between the ends). Bits 0 of a block: the root. */
-struct marks {
-    uint64_t *words; /* owned: 64 of the first kind, 64 of the second, in turn */
-    size_t bytes;
 };
 
 struct cascade_corrector {
@@ -61,10 +54,7 @@ struct cascade_corrector *cascade_corrector_new(
     }
     for (unsigned pass = 0; pass < CASCADE_PASSES; pass++) {
         const struct cascade_tree *t = &c->frame.tree[pass];
-        size_t nodes = (size_t)t->blocks << t->depth;
-        c->marks[pass].bytes = 2 * (nodes / 64 + 1) * sizeof(uint64_t);
-        c->marks[pass].words = calloc(1, c->marks[pass].bytes);
-        if (!c->marks[pass].words) {
+        if (marks_init(&c->marks[pass], t) < 0) {
             cascade_corrector_free(c);
             return NULL;
         }
@@ -119,43 +109,15 @@ uint64_t cascade_corrector_flips(const struct cascade_corrector *c)
 
 /* ---- marks -------------------------------------------------------------------------------------- */
 
-struct mark {
-    uint64_t *words;
-    unsigned shift;
-};
-
-static inline struct mark mark_of(
-    struct cascade_corrector *c, unsigned pass, uint32_t block, uint32_t heap)
-{
-    size_t at = ((size_t)block << c->frame.tree[pass].depth) + heap;
-    return (struct mark){c->marks[pass].words + at / 64 * 2, at % 64};
-}
-
-static inline bool is_split(struct mark m)
-{
-    return m.words[0] >> m.shift & 1;
-}
-
-static inline bool is_left_odd(struct mark m)
-{
-    return m.words[1] >> m.shift & 1;
-}
-
-static inline void mark_split(struct mark m, bool left_odd)
-{
-    m.words[0] |= (uint64_t)1 << m.shift;
-    m.words[1] = (m.words[1] & ~((uint64_t)1 << m.shift)) | (uint64_t)left_odd << m.shift;
-}
-
-static inline bool toggle_left(struct mark m, bool by)
-{
-    m.words[1] ^= (uint64_t)by << m.shift;
-    return is_left_odd(m);
-}
-
 static inline bool has_halves(const struct cascade_bounds *i)
 {
     return i->to - i->from >= 2;
+}
+
+static inline struct mark mark_at(
+    struct cascade_corrector *c, unsigned pass, uint32_t block, uint32_t heap)
+{
+    return mark_of(&c->marks[pass], &c->frame.tree[pass], block, heap);
 }
 
 /* Odd, and its halves are not known. */
@@ -164,13 +126,13 @@ static bool is_open(struct cascade_corrector *c, unsigned pass, uint32_t number)
     const struct cascade_tree *t = &c->frame.tree[pass];
     struct cascade_node n = cascade_node_of(t, number);
     struct cascade_bounds i = cascade_bounds(t, &n);
-    bool is_odd = is_left_odd(mark_of(c, pass, n.block, 0));
+    bool is_odd = is_left_odd(mark_at(c, pass, n.block, 0));
     for (unsigned up = n.level; up > 0; up--) {
-        bool left_odd = is_left_odd(mark_of(c, pass, n.block, n.heap >> up));
+        bool left_odd = is_left_odd(mark_at(c, pass, n.block, n.heap >> up));
         bool right = n.heap >> (up - 1) & 1;
         is_odd = right ? is_odd ^ left_odd : left_odd;
     }
-    return is_odd && (!has_halves(&i) || !is_split(mark_of(c, pass, n.block, n.heap)));
+    return is_odd && (!has_halves(&i) || !is_split(mark_at(c, pass, n.block, n.heap)));
 }
 
 /* ---- flipping a bit ----------------------------------------------------------------------------- */
@@ -184,9 +146,9 @@ __attribute__((always_inline)) static inline int toggle_path(
     uint32_t unit;
     cascade_locate(&c->frame, pass, position, &block, &unit);
     struct cascade_node n = cascade_root(&t, block);
-    bool is_odd = toggle_left(mark_of(c, pass, block, 0), true);
+    bool is_odd = toggle_left(mark_at(c, pass, block, 0), true);
     while (n.level < t.depth) {
-        struct mark m = mark_of(c, pass, block, n.heap);
+        struct mark m = mark_at(c, pass, block, n.heap);
         if (!is_split(m))
             break;
         bool right = unit >= cascade_bounds(&t, &n).middle;
@@ -234,7 +196,7 @@ static int follow(struct cascade_corrector *c, unsigned pass, const struct casca
 static int take_root(struct cascade_corrector *c, unsigned pass, uint32_t block, bool is_odd)
 {
     struct cascade_node root = cascade_root(&c->frame.tree[pass], block);
-    mark_split(mark_of(c, pass, block, 0), is_odd);
+    mark_split(mark_at(c, pass, block, 0), is_odd);
     return is_odd ? follow(c, pass, &root) : 0;
 }
 
@@ -254,7 +216,7 @@ static struct cascade_node descend(struct cascade_corrector *c, unsigned pass, u
     const struct cascade_tree *t = &c->frame.tree[pass];
     struct cascade_node n = cascade_node_of(t, number);
     while (n.level < t->depth) {
-        struct mark m = mark_of(c, pass, n.block, n.heap);
+        struct mark m = mark_at(c, pass, n.block, n.heap);
         if (!is_split(m))
             break;
         n = cascade_half(&n, !is_left_odd(m));
@@ -267,7 +229,7 @@ static inline bool take_node(struct cascade_corrector *c, unsigned pass,
     const struct cascade_node *n, const struct cascade_bounds *i, bool answer)
 {
     bool left_odd = answer ^ cascade_parity(&c->frame, pass, n->block, i->from, i->middle);
-    mark_split(mark_of(c, pass, n->block, n->heap), left_odd);
+    mark_split(mark_at(c, pass, n->block, n->heap), left_odd);
     return left_odd;
 }
 

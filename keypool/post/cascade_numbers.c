@@ -90,7 +90,7 @@ int numbers_sort(struct numbers *a)
     else
         r = radix_sort(a);
     size_t kept = 0;
-    for (size_t i = 0; i < a->n && r == 0; i++)
+    for (size_t i = 0; a->items && i < a->n && r == 0; i++)
         if (i == 0 || a->items[i] != a->items[i - 1])
             a->items[kept++] = a->items[i];
     a->n = kept;
