@@ -7,13 +7,25 @@
 #include "common/config_tls.h"
 #include "keypool/kme/kme.h"
 
-enum kme_source_type { KME_SOURCE_SIM, KME_SOURCE_FILE };
+enum kme_source_type { KME_SOURCE_SIM, KME_SOURCE_FILE, KME_SOURCE_MDI };
 
 struct kme_source_config {
     int type;      /* enum kme_source_type */
-    char *address; /* sim: of qfl-qkdsim */
-    char *site;    /* sim: its name; needed only if there are several */
+    char *address; /* sim, mdi-qkd: of qfl-qkdsim */
+    char *site;    /* sim, mdi-qkd: its name; needed only if there are several */
     char *path;    /* file: name in the state folder */
+};
+
+/* Post-processing, of all links of type mdi-qkd; all but the last two must be alike at both ends. */
+struct kme_post_config {
+    double eps;
+    int kato; /* enum keyrate_kato */
+    double e_y_max;
+    double gain_spread;
+    uint64_t frame_bits;
+    uint64_t window;
+    uint64_t block_memory_mb;
+    double silence_s;
 };
 
 struct kme_peer_config {
@@ -31,6 +43,7 @@ struct kme_daemon_config {
     char *state;
     char *control;
     struct config_list links; /* struct kme_peer_config */
+    struct kme_post_config post;
     struct daemon_log log;
 };
 
@@ -43,9 +56,11 @@ struct kme_network {
     size_t n_links;
     size_t n_sources;
 };
+/* Random bits for amplification, as struct source_mdi_config says. */
+typedef int kme_random(void *arg, void *out, size_t len);
 /* `disk` is the state folder; NULL if no link needs it. -errno with a sentence. */
 int kme_network_init(struct kme_network *n, const struct kme_daemon_config *c, struct disk *disk,
-    struct err *e) must_check;
+    kme_random *random, struct err *e) must_check;
 void kme_network_deinit(struct kme_network *n);
 /* Makes the KME, which takes the sources, also on error. -ENOMEM. */
 int kme_network_take(struct kme_network *n, const char *site, const uint8_t nonce[KME_NONCE_BYTES],

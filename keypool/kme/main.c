@@ -6,6 +6,8 @@
 #include "keypool/kme/config.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <openssl/rand.h>
 #include <sys/random.h>
 #include <sysexits.h>
 
@@ -35,6 +37,12 @@ static void on_hup(void *arg, struct host *h)
     config_tls_reload(d->tls, d->log);
 }
 
+/* OpenSSL's generator, reseeded by the kernel's: amplification rests on it (docs/threat-model.md). */
+static int random_bits(void *arg, void *out, size_t len)
+{
+    return len <= INT_MAX && RAND_bytes(out, (int)len) == 1 ? 0 : -EIO;
+}
+
 static int open_tls(struct daemon *d, struct err *e)
 {
     const struct kme_daemon_config *c = d->config;
@@ -52,7 +60,7 @@ static int make_kme(struct daemon *d, struct err *e)
         if (!d->disk)
             return r;
     }
-    r = kme_network_init(&d->network, d->config, d->disk, e);
+    r = kme_network_init(&d->network, d->config, d->disk, random_bits, e);
     if (r < 0)
         return r;
     r = kme_network_take(&d->network, d->config->site, nonce, &d->kme);

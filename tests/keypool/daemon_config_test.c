@@ -199,6 +199,11 @@ static int load_kme(const char *text, struct kme_daemon_config *c, struct err *e
     return r;
 }
 
+static int no_random(void *arg, void *out, size_t len)
+{
+    return -EIO;
+}
+
 static void links_of_one_simulator_share_a_source(void **unused)
 {
     struct kme_daemon_config c;
@@ -215,7 +220,7 @@ static void links_of_one_simulator_share_a_source(void **unused)
     assert_true(kme_config_is_first_of_sim(&c, 0));
     assert_true(kme_config_is_first_of_sim(&c, 1));
     assert_false(kme_config_is_first_of_sim(&c, 2));
-    assert_int_equal(kme_network_init(&n, &c, NULL, &e), 0);
+    assert_int_equal(kme_network_init(&n, &c, NULL, no_random, &e), 0);
     assert_int_equal(n.n_sources, 2);
     assert_ptr_equal(n.links[0].source, n.links[2].source);
     assert_ptr_not_equal(n.links[0].source, n.links[1].source);
@@ -224,6 +229,30 @@ static void links_of_one_simulator_share_a_source(void **unused)
     assert_int_equal(kme_network_take(&n, c.site, nonce, &k), 0);
     assert_false(kme_link_is_up(k, "david", &e));
     kme_free(k);
+    kme_network_deinit(&n);
+    config_free(kme_fields, &c);
+}
+
+static void raw_events_take_the_options_of_post_processing(void **unused)
+{
+    struct kme_daemon_config c;
+    struct kme_network n;
+    struct err e = {{0}};
+    assert_int_equal(
+        load_kme("  - {peer: alice, address: 'a:1', source: {type: mdi-qkd, address: 's:1'}}\n"
+                 "  - {peer: carol, address: 'c:1', source: {type: mdi-qkd, address: 's:1'}}\n"
+                 "post_processing: {eps: 1e-9, kato: optimised, window: 2}\n",
+            &c, &e),
+        0);
+    assert_true(c.post.eps == 1e-9 && c.post.kato == KEYRATE_KATO_OPTIMISED && c.post.window == 2);
+    assert_true(c.post.frame_bits == 1000000 && c.post.gain_spread == 0.05);
+    assert_true(kme_config_is_first_of_sim(&c, 0));
+    assert_false(kme_config_is_first_of_sim(&c, 1));
+    assert_int_equal(kme_network_init(&n, &c, NULL, no_random, &e), 0);
+    assert_int_equal(n.n_sources, 1);
+    assert_ptr_equal(n.links[0].source, n.links[1].source);
+    assert_string_equal(n.links[0].source->name, "mdi-qkd");
+    assert_true(n.links[0].source->simulated);
     kme_network_deinit(&n);
     config_free(kme_fields, &c);
 }
@@ -239,14 +268,14 @@ static void a_link_with_recorded_keys_needs_its_file(void **unused)
             "  - {peer: alice, address: 'a:1', source: {type: file, path: alice.keys}}\n", &c, &e),
         0);
     assert_true(kme_config_needs_disk(&c));
-    assert_int_equal(kme_network_init(&n, &c, disk_sim_disk(disk), &e), -ENOENT);
+    assert_int_equal(kme_network_init(&n, &c, disk_sim_disk(disk), no_random, &e), -ENOENT);
     assert_string_equal(e.text, "link with alice: alice.keys: No such file or directory");
     const struct key_file f = {
         .site = {"alice", "bob"}, .block_bytes = 8, .blocks = 1, .simulated = true};
     assert_int_equal(
         key_file_put(disk_sim_disk(disk), "alice.keys", &f, 0, (const uint8_t *)"12345678"), 0);
     assert_int_equal(key_file_seal(disk_sim_disk(disk), "alice.keys", &f, &e), 0);
-    assert_int_equal(kme_network_init(&n, &c, disk_sim_disk(disk), &e), 0);
+    assert_int_equal(kme_network_init(&n, &c, disk_sim_disk(disk), no_random, &e), 0);
     assert_true(n.links[0].source->simulated);
     kme_network_deinit(&n);
     config_free(kme_fields, &c);
@@ -278,6 +307,14 @@ static void mistakes_in_the_kmes_file_are_named(void **unused)
         {"  - {peer: alice, " SIM
          "  - {peer: carol, address: 'x:1', source: {type: sim, address: 's:1', site: y}}\n",
             "kme.yaml: link with carol: the simulator at s:1 has two names"},
+        {"  - {peer: alice, address: 'x:1', source: {type: mdi-qkd}}\n",
+            "kme.yaml: link with alice: a source of type mdi-qkd needs the simulator's address"},
+        {"  - {peer: alice, " SIM
+         "  - {peer: carol, address: 'x:1', source: {type: mdi-qkd, address: 's:1'}}\n",
+            "kme.yaml: link with carol: the simulator at s:1 is a source of type sim and of type "
+            "mdi-qkd: it has one level"},
+        {"  - {peer: alice, " SIM "post_processing: {eps: 1}\n", "kme.yaml:7:24: "},
+        {"  - {peer: alice, " SIM "post_processing: {window: 65}\n", "kme.yaml:7:27: "},
         {"  []\n", "kme.yaml:6:3: links has 0 entries"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -298,6 +335,7 @@ int main(void)
         cmocka_unit_test(raw_clicks_are_for_so_many_users),
         cmocka_unit_test(mistakes_in_the_simulators_file_are_named),
         cmocka_unit_test(links_of_one_simulator_share_a_source),
+        cmocka_unit_test(raw_events_take_the_options_of_post_processing),
         cmocka_unit_test(a_link_with_recorded_keys_needs_its_file),
         cmocka_unit_test(mistakes_in_the_kmes_file_are_named),
     };
