@@ -115,22 +115,31 @@ listen: $FED_SIM
 $(federation_tls "$dir/tls")
 state: $dir/state
 control: $dir/ctl.sock
-level: rate
 $network
 users: [$(IFS=,; echo "${FED_SITES[*]}")]
-block_s: 10
-prefill_bits: ${FED_PREFILL_BITS:-2000000}
+block_s: ${FED_BLOCK_S:-10}
 speedup: ${FED_SPEEDUP:-1}
+$(federation_level)
 END
+}
+
+# FED_SOURCE=rate (the default): finished key from the simulator, the fast path for many sites. chain: raw
+# events, post-processed by the sites' KMEs; the first block of each link comes at full speed.
+federation_level() {
+    if [ "${FED_SOURCE:-rate}" = chain ]; then
+        printf 'level: event\nfull_speed_blocks: %s\n' "${FED_FULL_SPEED_BLOCKS:-1}"
+    else
+        printf 'level: rate\nprefill_bits: %s\n' "${FED_PREFILL_BITS:-2000000}"
+    fi
 }
 
 # Where a link's key comes from: the simulator, or with FED_SOURCE=file recorded keys.
 federation_source() { # SITE PEER
-    if [ "${FED_SOURCE:-sim}" = file ]; then
-        printf '{type: file, path: %s.keys}' "$(printf '%s\n' "$1" "$2" | sort | paste -sd-)"
-    else
-        printf '{type: sim, address: %s}' "$FED_SIM"
-    fi
+    case ${FED_SOURCE:-rate} in
+    file) printf '{type: file, path: %s.keys}' "$(printf '%s\n' "$1" "$2" | sort | paste -sd-)" ;;
+    chain) printf '{type: mdi-qkd, address: %s}' "$FED_SIM" ;;
+    *) printf '{type: sim, address: %s}' "$FED_SIM" ;;
+    esac
 }
 
 federation_write_site() { # INDEX DEFAULTS-JSON
@@ -165,6 +174,7 @@ state: $dir/kme
 control: $dir/kme-ctl.sock
 links:
 $links
+${FED_KME_EXTRA:-}
 END
     cat >"$dir/client.yaml" <<END
 federation: demo

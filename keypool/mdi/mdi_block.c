@@ -511,6 +511,7 @@ static int begin_post(struct mdi_block *b, struct update *u)
     struct err why = {{0}};
     claim(b, post_block_memory(&b->config, post_record_clicks(b->record)));
     b->stage_ms = b->progress_ms = now_ms(b);
+    b->config.e_x_expected = b->peer->e_x;
     int r = post_block_new(&b->post, &b->config, steal(&b->record), &why);
     if (r < 0)
         return mdi_block_void(b, r == -EINVAL ? why.text : "this end has no memory for it", u);

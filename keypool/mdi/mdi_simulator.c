@@ -126,7 +126,6 @@ static struct post_config config_of(const struct mdi_peer *p, const Qkd__Block *
     c.share_xx = m->share_xx;
     c.share_yy = m->share_yy;
     c.expected_e_y = m->expected_e_y;
-    c.e_x_expected = p->e_x;
     return c;
 }
 
