@@ -392,6 +392,7 @@ static void describe(const struct mdi_block *b, const struct post_result *r)
     if (r->outcome != POST_KEY)
         return;
     p->e_x = r->rate.e_x;
+    p->e_y = r->rate.e_y;
     p->gain = (double)r->n / b->config.keyrate.pulses;
 }
 
@@ -512,6 +513,7 @@ static int begin_post(struct mdi_block *b, struct update *u)
     claim(b, post_block_memory(&b->config, post_record_clicks(b->record)));
     b->stage_ms = b->progress_ms = now_ms(b);
     b->config.e_x_expected = b->peer->e_x;
+    b->config.e_y_before = b->peer->e_y;
     int r = post_block_new(&b->post, &b->config, steal(&b->record), &why);
     if (r < 0)
         return mdi_block_void(b, r == -EINVAL ? why.text : "this end has no memory for it", u);

@@ -85,7 +85,7 @@ struct mdi_peer {
     size_t stray_len;
     uint8_t ended[MDI_ENDED][MDI_ID_BYTES];
     size_t n_ended;
-    double gain, e_x; /* of the last block with key, or 0 */
+    double gain, e_x, e_y; /* of the last block with key, or 0 */
     uint64_t acquisition_ms;
     size_t n_acquired;
     struct source_report report;

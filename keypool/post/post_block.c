@@ -145,6 +145,15 @@ int post_wish(struct post_block *b, struct post_update *u, struct post_want want
     return 0;
 }
 
+static int refused_by_job(struct post_block *b, struct post_update *u)
+{
+    if (b->work->has_too_many_errors) {
+        b->result.no_key = true;
+        b->result.qber = b->result.rate.e_y;
+    }
+    return void_block(b, u, "%s", b->work->why.text);
+}
+
 static int on_job(struct post_block *b, const struct post_event *event, struct post_update *u)
 {
     struct post_job *j = (struct post_job *)event->job;
@@ -159,7 +168,7 @@ static int on_job(struct post_block *b, const struct post_event *event, struct p
     then_fn *then = steal(&b->then);
     if (result < 0)
         return result;
-    return result > 0 ? void_block(b, u, "%s", b->work->why.text) : then(b, event, u);
+    return result > 0 ? refused_by_job(b, u) : then(b, event, u);
 }
 
 static int on_granted(struct post_block *b, const struct post_event *event, struct post_update *u)

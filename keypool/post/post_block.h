@@ -36,7 +36,7 @@
 #define POST_CLICKS_MAX     ((uint64_t)1 << 30)
 #define POST_WINDOW_MAX     64
 
-/* Both ends must have the same, but for `side` and e_x_expected. */
+/* Both ends must have the same, but for `side`, e_x_expected and e_y_before. */
 struct post_config {
     enum post_side side;
     uint8_t block[POST_BLOCK_ID_BYTES];
@@ -49,6 +49,7 @@ struct post_config {
                                five standard deviations */
     double e_y_max;         /* observed */
     double e_x_expected;    /* LOW: that of the block before; 0: none, E_y is taken */
+    double e_y_before;      /* LOW: and its E_y, or 0: what E_y has grown since, E_x has too */
     uint32_t frame_bits;    /* of Cascade, about */
     uint32_t window;        /* frames in flight */
     uint32_t chunk_bytes;   /* of vectors, a multiple of 64, <= POST_CHUNK_MAX */

@@ -24,7 +24,9 @@ static int open_cascade(struct post_block *b, uint32_t rate_ppb, const uint8_t *
 
 static uint32_t expected_ppb(const struct post_block *b)
 {
-    double rate = b->config.e_x_expected > 0 ? b->config.e_x_expected : b->result.rate.e_y;
+    const struct post_config *c = &b->config;
+    double grown = c->e_y_before > 0 ? fmax(0, b->result.rate.e_y - c->e_y_before) : 0;
+    double rate = c->e_x_expected > 0 ? c->e_x_expected + grown : b->result.rate.e_y;
     return (uint32_t)fmin(fmax(rate, RATE_MIN) * RATE_UNIT, RATE_MAX_PPB);
 }
 

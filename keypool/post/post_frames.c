@@ -154,6 +154,7 @@ static int refuse(struct post_work *w, uint32_t frame, int condition)
 {
     if (condition < 0)
         return condition;
+    w->has_too_many_errors = condition == CASCADE_E_GIVE_UP;
     return err_set(&w->why, 1, "error correction of frame %u of %u: %s", frame + 1,
         w->cascade.frames,
         condition == CASCADE_E_GIVE_UP ? "too many errors for any key"

@@ -81,7 +81,8 @@ struct post_work {
     struct buf t; /* public */
     uint64_t key_bits;
     struct secret key;
-    struct err why; /* why a job returned > 0 */
+    struct err why;           /* why a job returned > 0 */
+    bool has_too_many_errors; /* then: for any key */
 };
 
 /* Takes the record. */

@@ -271,6 +271,26 @@ static void too_many_errors_abort_the_link(void **unused)
     end(s);
 }
 
+static void errors_that_come_later_abort_it_too(void **unused)
+{
+    static const struct {
+        double e_x, e_y;
+    } rows[] = {{0.06, 0.06}, {0.25, 0.01}}; /* more than Cascade was told to expect */
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct scene *s = begin(40 + i);
+        struct err why;
+        run(s, 8000);
+        assert_true(s->kme[0]->kme->links[0].n_confirmed > 2);
+        s->eve->e_x = rows[i].e_x;
+        s->eve->e_y = rows[i].e_y;
+        run(s, 12000);
+        for (int end = 0; end < 2; end++)
+            assert_int_equal(state_of(s, end, &why), LINK_ABORTED);
+        assert_equal_at_rest(s);
+        end(s);
+    }
+}
+
 static void a_link_without_memory_says_so(void **unused)
 {
     struct scene *s = begin(4);
@@ -588,6 +608,7 @@ int main(void)
         cmocka_unit_test(other_parameters_are_no_key),
         cmocka_unit_test(eves_lies_are_no_key),
         cmocka_unit_test(too_many_errors_abort_the_link),
+        cmocka_unit_test(errors_that_come_later_abort_it_too),
         cmocka_unit_test(a_link_without_memory_says_so),
         cmocka_unit_test(without_pads_no_block_is_begun),
         cmocka_unit_test(an_operator_is_told_what_came_of_the_last_block),
