@@ -427,7 +427,7 @@ static enum fate deceive(void *arg, const struct kme_node *to, uint8_t *data, si
 static void messages_lost_doubled_or_late_make_blocks_void(void **unused)
 {
     size_t voided = 0, plots = 0;
-    for (size_t from = 0; from < 80; from += 5)
+    for (size_t from = 0; from < 80; from += 7)
         for (enum fate fate = FATE_LOST; fate <= FATE_LATE; fate++) {
             struct scene *s = begin(1000 + from);
             struct plot plot = {.to = from % 2, .from = 1 + from / 2, .fate = fate};
@@ -548,7 +548,7 @@ static void count_delivered(void *arg, const struct message *message)
 /* Each of the five processes dies at each message of the first blocks, killed or by a power cut. */
 static void whoever_dies_at_whatever_message_the_pools_agree(void **unused)
 {
-    for (size_t at = 40; at < 400; at += 13) {
+    for (size_t at = 40; at < 400; at += 17) {
         struct scene *s = begin(2000 + at);
         struct node *nodes[] = {&s->kme[0]->node, &s->kme[1]->node, &s->vault[0]->node,
             &s->vault[1]->node, &s->eve->node};
