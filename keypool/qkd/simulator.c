@@ -76,7 +76,7 @@ static bool is_end_of(const struct sim_link *l, const struct sim_user *user)
 }
 
 /* Its grants are gone with its connection, and what its links were acquiring; the ends that still have
- * one are told. */
+ * one are told. Nothing begins before all is forgotten. */
 static int forget_grants(
     struct simulator *s, struct sim_user *user, bool is_open, const char *why, struct update *u)
 {
@@ -88,10 +88,8 @@ static int forget_grants(
         int end = sim_link_end(l, user);
         l->grants[end].n = 0;
         r = simulator_call_off(s, l, is_open ? 3 : 1U << !end, why, u);
-        if (r == 0)
-            r = simulator_resume(s, l, u);
     }
-    return r;
+    return r < 0 ? r : simulator_resume(s, NULL, u);
 }
 
 /* "who: why", cut between two characters if it is too long. */

@@ -106,12 +106,12 @@ static int pass_the_turn(struct simulator *s, double from_ms, struct update *u)
     return 0;
 }
 
-/* This link has just stopped. */
+/* This link has just stopped; NULL: some have. */
 static int go_on(struct simulator *s, struct sim_link *l, double from_ms, struct update *u)
 {
     if (s->config.schedule == SIM_ROUND_ROBIN)
         return s->turn ? 0 : pass_the_turn(s, from_ms, u);
-    return may_acquire(s, l) ? acquire(s, l, from_ms, u) : 0;
+    return l && may_acquire(s, l) ? acquire(s, l, from_ms, u) : 0;
 }
 
 /* ---- finished key ------------------------------------------------------------------------- */

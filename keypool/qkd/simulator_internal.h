@@ -25,7 +25,7 @@ int simulator_run(struct simulator *s, struct update *u) must_check;
 /* An end has granted one more block. */
 int simulator_granted(struct simulator *s, struct sim_link *l, struct update *u) must_check;
 /* What the link is acquiring is void; those ends whose bit is set (1, 2) are told why. Then
- * simulator_resume lets it, or the next in turn, go on. */
+ * simulator_resume lets it go on (NULL: no link in particular), or the next in turn. */
 int simulator_call_off(struct simulator *s, struct sim_link *l, unsigned ends, const char *reason,
     struct update *u) must_check;
 int simulator_resume(struct simulator *s, struct sim_link *l, struct update *u) must_check;

@@ -336,3 +336,16 @@ void assert_5_deviations(double count, double expected)
     if (!(fabs(count - expected) <= 5 * sqrt(expected)))
         fail_msg("%g instead of about %g", count, expected);
 }
+
+void assert_as_expected(const struct keyrate_counts *c, const struct link_params *p,
+    const struct eve *eve, double pulses)
+{
+    struct optics o;
+    eve_optics(&o, p, eve);
+    struct keyrate_counts mean = optics_expect(&o, pulses);
+    assert_5_deviations(c->n, mean.n);
+    assert_5_deviations(c->n_x, mean.n_x);
+    assert_5_deviations(c->m_x, mean.m_x);
+    assert_5_deviations(c->n_y, mean.n_y);
+    assert_5_deviations(c->m_y, mean.m_y);
+}

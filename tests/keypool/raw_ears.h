@@ -79,3 +79,6 @@ void ear_stop(const struct ear *ear, struct loop *l, const char *reason);
 void ears_count(const struct ear *a, const struct ear *b, uint64_t counts[OPTICS_OUTCOMES + 1]);
 struct keyrate_counts ears_counts(const struct ear *a, const struct ear *b);
 void assert_5_deviations(double count, double expected);
+/* n, n_x, m_x, n_y and m_y of so many pulses within five deviations of the model. */
+void assert_as_expected(const struct keyrate_counts *c, const struct link_params *p,
+    const struct eve *eve, double pulses);

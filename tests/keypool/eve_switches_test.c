@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Eve's lies, as both ends of a link hear them: each does what it says and nothing else. */
+/* What the operator lets Eve do, as both ends of a link hear it: interception, and lies of which each
+ * does what it says and nothing else. */
 #include "keypool/qkd/eve_lies.h"
 #include "proto/kme.h"
 #include "tests/keypool/raw_ears.h"
@@ -12,6 +13,85 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+
+/* ---- switches ------------------------------------------------------------------------------------ */
+
+static void eve_begins_with_the_next_block(void **unused)
+{
+    struct loop_plan plan = loop_short();
+    plan.config.speedup = 1;
+    struct loop l = loop_begin(&plan);
+    loop_join_three(&l);
+    struct ear a = ear_of(ALICE, "bob"), b = ear_of(BOB, "alice");
+    const struct eve none = {0}, fifth = {.intercept = 0.2};
+    loop_grant(&l, ALICE, "bob");
+    loop_grant(&l, BOB, "alice");
+    json_t *links =
+        loop_ask(&l, "set", "{\"link\": \"bob-alice\", \"intercept\": 0.2, \"phase_noise\": 0}", 0);
+    json_t *eve = json_object_get(json_array_get(links, 0), "eve");
+    assert_true(json_number_value(json_object_get(eve, "intercept")) == 0.2);
+    assert_true(json_is_true(json_object_get(eve, "from_next_block")));
+    json_decref(links);
+    json_decref(loop_ask(&l, "set", "{\"speedup\": 0}", 0));
+    loop_run(&l);
+    ear_listen(&a, &l);
+    ear_listen(&b, &l);
+    assert_true(a.has_ended && b.has_ended);
+    struct keyrate_counts c = ears_counts(&a, &b);
+    assert_as_expected(&c, &plan.params, &none, 2e7);
+    double before = c.m_x / c.n_x;
+    ears_take_block(&a, &b, &l);
+    c = ears_counts(&a, &b);
+    assert_as_expected(&c, &plan.params, &fifth, 2e7);
+    assert_true(fabs(c.m_x / c.n_x - before - 0.2 * (0.25 - before / 2)) < 0.004);
+    links = loop_ask(&l, "links", "{}", 0);
+    const json_t *ab = json_array_get(links, 0), *ac = json_array_get(links, 1);
+    eve = json_object_get(ab, "eve");
+    assert_true(json_is_false(json_object_get(eve, "from_next_block")));
+    assert_true(json_number_value(json_object_get(ab, "rate_kbps")) == 0);
+    assert_true(json_number_value(json_object_get(ac, "qber_expected")) < 0.01);
+    assert_true(json_number_value(json_object_get(json_object_get(ab, "drawn"), "m_x")) == c.m_x);
+    json_decref(links);
+    ear_free(&a);
+    ear_free(&b);
+    loop_end(&l);
+}
+
+static void an_operators_mistakes_change_nothing(void **unused)
+{
+    static const struct {
+        const char *set, *says;
+    } cases[] = {
+        {"{\"intercept\": 0.1}", "name the link"},
+        {"{\"link\": \"alice-bob\"}", "set what on the link?"},
+        {"{\"link\": \"alice-erin\", \"intercept\": 0.1}", "\"alice-erin\" is no link"},
+        {"{\"link\": \"alice\", \"intercept\": 0.1}", "is no link"},
+        {"{\"link\": \"alice-bob\", \"intercept\": 1.5}", "intercept is 1.5"},
+        {"{\"link\": \"alice-bob\", \"intercept\": \"all\"}", "must be a number"},
+        {"{\"link\": \"alice-bob\", \"intercept\": 0.1, \"phase_noise\": 4}", "phase_noise is 4"},
+        {"{\"link\": \"alice-bob\", \"intercept\": 0.1, \"lie\": \"big\"}", "none of Eve's lies"},
+        {"{\"link\": \"alice-bob\", \"intercept\": 0.1, \"speedup\": 3}", "by themselves"},
+        {"{\"colour\": 1}", "cannot be set"},
+    };
+    const struct loop_plan plan = loop_short();
+    struct loop l = loop_begin(&plan);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *reason = loop_ask(&l, "set", cases[i].set, 64);
+        if (!strstr(json_string_value(reason), cases[i].says))
+            fail_msg("%s: %s", cases[i].set, json_string_value(reason));
+        json_decref(reason);
+    }
+    json_t *links = loop_ask(&l, "links", "{}", 0);
+    const json_t *eve = json_object_get(json_array_get(links, 0), "eve");
+    assert_true(json_number_value(json_object_get(eve, "intercept")) == 0);
+    json_decref(links);
+    links = loop_ask(&l, "set", "{\"link\": \"all\", \"phase_noise\": 0.1}", 0);
+    assert_int_equal(json_array_size(links), 3);
+    json_decref(links);
+    loop_end(&l);
+}
+
+/* ---- lies ----------------------------------------------------------------------------------- */
 
 /* One block of the busiest link, 2e7 pulses, under a lie. */
 struct block {
@@ -229,6 +309,8 @@ static void every_lie_has_a_name_and_nothing_else_has(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(eve_begins_with_the_next_block),
+        cmocka_unit_test(an_operators_mistakes_change_nothing),
         cmocka_unit_test(an_honest_eve_tells_both_the_same),
         cmocka_unit_test(both_detectors_is_one_position_twice),
         cmocka_unit_test(wrong_count_is_in_the_end_alone),
@@ -240,5 +322,5 @@ int main(void)
         cmocka_unit_test(a_biased_or_correlated_raw_key_is_paid_for_by_the_formula),
         cmocka_unit_test(every_lie_has_a_name_and_nothing_else_has),
     };
-    return cmocka_run_group_tests_name("eve_lies", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("eve_switches", tests, NULL, NULL);
 }
