@@ -11,6 +11,7 @@
 #pragma once
 
 #include "client/budget.h"
+#include "client/counters.h"
 #include "client/edges.h"
 #include "client/job.h"
 #include "client/levels.h"
@@ -127,23 +128,6 @@ struct drain {
 struct admin {
     uint32_t conn;
     struct link link;
-};
-
-/* Metrics: names in status.c. */
-struct counters {
-    uint64_t rounds_done;
-    uint64_t rounds_skipped;
-    uint64_t rounds_changed; /* after a SKIP, the next sum had other participants */
-    uint64_t trainings;
-    uint64_t attempts;
-    uint64_t refusals;
-    uint64_t releases;
-    uint64_t wrong_tags;
-    uint64_t wrong_results;
-    uint64_t violations;
-    uint64_t clipped_values;
-    uint64_t key_burnt_bytes;
-    uint64_t uploaded_bytes;
 };
 
 struct participant {

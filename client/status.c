@@ -129,27 +129,6 @@ char *client_status_text(const struct participant *p)
 
 char *client_metrics_text(const struct participant *p)
 {
-    const struct counters *c = &p->counters;
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"rounds_done", c->rounds_done},
-        {"rounds_skipped", c->rounds_skipped},
-        {"rounds_changed", c->rounds_changed},
-        {"trainings", c->trainings},
-        {"attempts", c->attempts},
-        {"refusals", c->refusals},
-        {"releases", c->releases},
-        {"wrong_tags", c->wrong_tags},
-        {"wrong_results", c->wrong_results},
-        {"violations", c->violations},
-        {"clipped_values", c->clipped_values},
-        {"key_burnt_bits", c->key_burnt_bytes * 8},
-        {"uploaded_bytes", c->uploaded_bytes},
-    };
-    json_t *o = json_object();
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
-    return dump(o);
+    json_t *o = metrics_json(client_counters_table, &p->counters);
+    return o ? dump(o) : NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status: what a daemon is doing. Without --control the server's, which knows the whole federation; the
- * answer of any other daemon is told apart by its members. */
+/* status and metrics: what a daemon is doing, and what it counts. Without --control it is the server, which
+ * knows the whole federation; the status of any other daemon is told apart by its members. */
 #include "deploy/ctl/reach.h"
 #include "deploy/ctl/term.h"
 #include "deploy/ctl/verb.h"
@@ -116,8 +116,23 @@ static int show_status(int argc, char **argv, struct err *e)
     return reach_verb(argc, argv, REACH_SERVER, "status", print_status, e);
 }
 
+static void print_metrics(const json_t *o)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)o, name, value) if (json_is_number(value))
+        printf("%-32s %.12g\n", name, json_number_value(value));
+}
+
+static int show_metrics(int argc, char **argv, struct err *e)
+{
+    return reach_verb(argc, argv, REACH_SERVER, "metrics", print_metrics, e);
+}
+
 const struct verb verbs_status[] = {
     {"status", "[--control SOCKET] [--json]", "what the federation, or one daemon, is doing",
         show_status},
+    {"metrics", "[--control SOCKET] [--json]", "what a daemon counts since its start",
+        show_metrics},
     {0},
 };

@@ -105,15 +105,11 @@ static json_t *status_json(const struct vault *v)
     return o;
 }
 
-static json_t *metrics_json(const struct vault *v)
+static json_t *vault_metrics(const struct vault *v)
 {
-    const struct vault_counters *c = &v->counters;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "reservations",
-        (json_int_t)c->reservations, "refusals", (json_int_t)c->refusals, "takes",
-        (json_int_t)c->takes, "taken_bits", (json_int_t)(8 * c->taken_bytes), "blocks_staged",
-        (json_int_t)c->blocks_staged, "blocks_confirmed", (json_int_t)c->blocks_confirmed,
-        "blocks_void", (json_int_t)c->blocks_void, "wrong_tags", (json_int_t)c->wrong_tags,
-        "violations", (json_int_t)c->violations, "records", (json_int_t)keystore_epoch(&v->store));
+    json_t *o = metrics_json(vault_counters_table, &v->counters);
+    json_object_set_new(o, "records", number(keystore_epoch(&v->store)));
+    return o;
 }
 
 /* ---- audit ----------------------------------------------------------------------------------- */
@@ -222,7 +218,7 @@ static int answer(
     else if (strcmp(verb, "keys") == 0)
         *result = keys_json(v);
     else if (strcmp(verb, "metrics") == 0)
-        *result = metrics_json(v);
+        *result = vault_metrics(v);
     else if (strcmp(verb, "audit") == 0)
         return audit_json(v, arguments, result, e);
     else if (strcmp(verb, "pair") == 0)

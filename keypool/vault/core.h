@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/secret.h"
+#include "keypool/vault/counters.h"
 #include "keypool/vault/keystore.h"
 #include "keypool/vault/reservation.h"
 #include "keypool/vault/session.h"
@@ -24,12 +25,6 @@ struct consumer {
 };
 
 /* Counted since the start, for the verb `metrics`. */
-struct vault_counters {
-    uint64_t reservations, refusals, takes, taken_bytes;
-    uint64_t blocks_staged, blocks_confirmed, blocks_void, wrong_tags;
-    uint64_t violations;
-};
-
 struct vault {
     struct keystore store;
     uint64_t capacity;

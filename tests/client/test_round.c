@@ -939,7 +939,7 @@ static void what_qflctl_is_told(void **state)
     assert_non_null(
         strstr(r->reply, "\"participants\":4,\"T\":2,\"neighbours\":3,\"confirmed\":3"));
     rig_ask(r, "metrics", "");
-    assert_non_null(strstr(r->reply, "\"key_burnt_bits\":1824"));
+    assert_non_null(strstr(r->reply, "\"key_burnt_bytes\":228"));
     rig_ask(r, "dance", "");
     assert_int_equal(r->reply_code, 64);
     rig_ask(r, "approve", "{\"run\": 7}");

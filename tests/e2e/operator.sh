@@ -23,6 +23,11 @@ says '^key pool of bob .* KME connected .* simulated keys allowed' bob/keypool-c
 says '^KME of charlie   key pool connected   2 links' charlie/kme-ctl.sock
 says '^simulated quantum layer, level rate .* SIMULATED' qkdsim/ctl.sock
 
+# Every daemon counts.
+for socket in server/ctl.sock alice/client-ctl.sock alice/keypool-ctl.sock alice/kme-ctl.sock qkdsim/ctl.sock; do
+    "$QFLCTL" metrics --control "$FED_DIR/$socket" | grep -qE '^[^ ]+ +[0-9.e+]+$' || fail "$socket counts nothing"
+done
+
 # A first run and a second one, each evaluated from its first round on.
 e2e_run_start
 wait_for 60 e2e_ended || fail "the first run did not end"

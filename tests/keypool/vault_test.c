@@ -705,7 +705,7 @@ static void the_operator_sees_the_pool(void **state)
     json_decref(status);
     json_t *metrics = duet_ask(d, ALICE, "metrics", "", &code);
     assert_int_equal(json_integer_value(json_object_get(metrics, "reservations")), 1);
-    assert_int_equal(json_integer_value(json_object_get(metrics, "taken_bits")), 400);
+    assert_int_equal(json_integer_value(json_object_get(metrics, "taken_bytes")), 50);
     json_decref(metrics);
     assert_null(duet_ask(d, ALICE, "sing", "", &code));
     assert_int_equal(code, EX_USAGE);
