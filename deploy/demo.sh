@@ -3,7 +3,10 @@
 # A whole federation on this machine: every process real, TLS on, keys labelled SIMULATED.
 #
 #   deploy/demo.sh [--clients N] [--task NAME] [--rounds N] [--q Q] [--data DIR]
-#                  [--option NAME=VALUE ...] [--seed N] [--json FILE] [--keep]
+#                  [--option NAME=VALUE ...] [--seed N] [--json FILE] [--keep] [--source chain|rate]
+#
+# Keys: chain (up to 6 clients without asking) simulates raw events of MDI-QKD, 10 s blocks, which the
+# sites' KMEs post-process, the first block of each pair at full speed; rate gives both ends finished key.
 #
 # Installs the packages it needs, builds with test_hooks (so that the published sums can be compared
 # with the clients' own integers; never done in packages), trains, prints a summary, exits 0 and
@@ -18,7 +21,7 @@ cd "$here"
 . deploy/federation.sh
 
 usage() {
-    sed -n '3,12s/^# \{0,1\}//p' "$0"
+    sed -n '3,15s/^# \{0,1\}//p' "$0"
     exit 0
 }
 
@@ -33,7 +36,7 @@ check_number() { # OPTION LEAST MOST [WHY]
         refuse 64 "--$1 takes a number from $2 to $3, not \"$value\"${4:+: $4}"
 }
 
-clients=4 task=entanglement rounds='' q='' seed=1 json='' keep=false
+clients=4 task=entanglement rounds='' q='' seed=1 json='' keep=false source=''
 data=${QFL_DATA:-}
 while [ $# -gt 0 ]; do
     case $1 in
@@ -42,7 +45,7 @@ while [ $# -gt 0 ]; do
         FED_OPTIONS+=("$2")
         shift 2
         ;;
-    --clients | --task | --rounds | --q | --data | --seed | --json)
+    --clients | --task | --rounds | --q | --data | --seed | --json | --source)
         [ $# -ge 2 ] || refuse 64 "$1 needs a value"
         printf -v "${1#--}" '%s' "$2"
         shift 2
@@ -56,6 +59,10 @@ check_number clients 3 32 "with two, each would know the other's update"
 [ -z "$rounds" ] || check_number rounds 1 1000000
 [ -z "$q" ] || check_number q 4 32
 check_number seed 0 999999999
+case ${source:=$([ "$clients" -le 6 ] && echo chain || echo rate)} in
+chain | rate) FED_SOURCE=$source ;;
+*) refuse 64 "--source takes chain or rate, not \"$source\"" ;;
+esac
 if [ -n "$json" ]; then
     json=$(realpath -m "$json")
     [ -d "${json%/*}/" ] && [ ! -d "$json" ] || refuse 73 "--json: no file can be made at $json"
@@ -101,7 +108,7 @@ trap leave EXIT
 trap 'exit 130' HUP INT TERM
 
 federation_configure "$clients" "$task" "$rounds" "$q" "$seed" "$data"
-echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED"
+echo "federation in $dir: ${FED_SITES[*]}; task $task, $FED_ROUNDS rounds, q = $FED_Q; keys SIMULATED ($source)"
 federation_start
 federation_begin
 federation_follow

@@ -356,9 +356,23 @@ federation_rates() {
         jq 'map({key: ([.a, .b] | sort | join("-")), value: .rate_kbps}) | from_entries' || echo '{}'
 }
 
+# {"SITE-SITE": what the KMEs measured of the pair's last block}; QBER in basis X. At level rate there is no
+# f_EC, and the rate is the simulator's.
+federation_links() {
+    local site
+    for site in "${FED_SITES[@]}"; do
+        "$QFLCTL" qkd --control "$FED_DIR/$site/kme-ctl.sock" --json | jq --arg site "$site" '
+            map(select($site < .peer) | {key: "\($site)-\(.peer)", value: {
+                state, rate_kbps: (if .formula_kbps > 0 then .formula_kbps else null end),
+                qber: (if .block_s > 0 then .qber else null end), f_ec: .last_block.f_ec,
+                block_s: (if .block_s > 0 then .block_s else null end), blocks, void_blocks,
+                total_eps}})'
+    done | jq -s 'add | from_entries'
+}
+
 # The JSON of the demo's contract, on stdout.
 federation_summary() { # STARTED-EPOCH
-    local rounds keys links centralised sums site
+    local rounds keys rates links centralised sums site
     rounds=$("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json)
     centralised=$("$QFLCTL" evaluate --task "$FED_TASK" "${FED_TASK_ARGS[@]}" \
         --centralised --clients "$FED_CLIENTS" --rounds "$FED_ROUNDS" --json)
@@ -366,8 +380,9 @@ federation_summary() { # STARTED-EPOCH
     keys=$(for site in "${FED_SITES[@]}"; do
         "$QFLCTL" keys --control "$FED_DIR/$site/keypool-ctl.sock" --json
     done | jq -s .)
-    links=$(federation_rates)
-    jq -n --argjson links "$links" --argjson rounds "$rounds" --argjson keys "$keys" \
+    rates=$(federation_rates)
+    links=$(federation_links)
+    jq -n --argjson rates "$rates" --argjson links "$links" --argjson rounds "$rounds" --argjson keys "$keys" \
         --argjson centralised "$centralised" --argjson sums "$sums" \
         --arg task "$FED_TASK" --argjson clients "$FED_CLIENTS" \
         --argjson wall "$(($(date +%s) - $1))" '
@@ -381,9 +396,12 @@ federation_summary() { # STARTED-EPOCH
             centralised: ($centralised | {loss, accuracy}),
             sum_exact: ($sums.exact and $sums.rounds == ($summed | length)), sums_compared: $sums.rounds,
             pairs: [$keys[] | .site as $site | .peers[] | select($site < .peer) |
-                (.streams[] | select(.purpose == "mask")) as $mask | {
-                pair: "\($site)-\(.peer)", source, simulated,
-                rate_kbps: $links["\($site)-\(.peer)"],
+                (.streams[] | select(.purpose == "mask")) as $mask |
+                "\($site)-\(.peer)" as $pair | ($links[$pair] // {}) as $link | {
+                pair: $pair, source, simulated,
+                rate_kbps: ($link.rate_kbps // $rates[$pair]),
+                qber: $link.qber, f_ec: $link.f_ec, block_s: $link.block_s, blocks: $link.blocks,
+                void_blocks: $link.void_blocks, total_eps: $link.total_eps,
                 ingested_bits: $mask.ingested_bits, available_bits: $mask.available_bits,
                 used_bits: $mask.used_bits, wasted_bits: $mask.wasted_bits}],
             wall_s: $wall
@@ -406,11 +424,14 @@ federation_print_summary() { # JSON-FILE
         "published sums equal the sums of the clients'"'"' integers: \(.sum_exact) (\(.sums_compared) rounds)",
         "upload \(.rounds[0].upload_bytes) bytes per client and round, round time \(([.rounds[].wall_ms] | sort)[(.rounds | length) / 2 | floor]) ms (median)",
         "",
-        "pair                 source                   kbit/s   ingested  available       used     wasted (kbit)",
+        "pair              source                   kbit/s  QBER %   f_EC  block s   ingested  available       used   wasted (kbit)",
         (.pairs[] | [.pair, .source + (if .simulated then " SIMULATED" else "" end), .rate_kbps,
+            (if .qber then .qber * 100 else null end), .f_ec, .block_s,
             (.ingested_bits, .available_bits, .used_bits, .wasted_bits | . / 1000)] | @tsv)' "$1" |
-        awk -F'\t' 'NF < 3 { print; next }
-            { printf "%-20s %-22s %8.1f %10.1f %10.1f %10.1f %10.1f\n", $1, $2, $3, $4, $5, $6, $7 }'
+        awk -F'\t' 'function known(format, v) { return v == "" ? "-" : sprintf(format, v) }
+            NF < 3 { print; next }
+            { printf "%-17s %-23s %7s %7s %6s %8s %10.1f %10.1f %10.1f %8.1f\n", $1, $2, known("%.1f", $3),
+                known("%.2f", $4), known("%.3f", $5), known("%g", $6), $7, $8, $9, $10 }'
 }
 
 federation_stop() {

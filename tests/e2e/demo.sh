@@ -30,7 +30,9 @@ the_summary_holds_what_it_promises() {
             and .participants == 3) and
         (.final.loss, .final.accuracy, .centralised.loss, .centralised.accuracy | type) == "number" and
         .sum_exact == true and (.pairs | length) == 3 and
-        all(.pairs[]; (.source | contains("qkdsim")) and .simulated and .rate_kbps > 0 and
+        all(.pairs[]; .source == "mdi-qkd-event" and .simulated and .rate_kbps > 0 and
+            .qber > 0.005 and .qber < 0.02 and .f_ec > 1 and .f_ec < 1.6 and .block_s == 10 and
+            .blocks >= 1 and .void_blocks == 0 and .total_eps > 0 and
             .ingested_bits >= .available_bits + .used_bits + .wasted_bits and .used_bits > 0) and
         (.wall_s | type) == "number"' "$TMPDIR/summary.json" >/dev/null || {
         jq . "$TMPDIR/summary.json" >>"$TMPDIR/out"
@@ -50,7 +52,7 @@ refused() { # STATUS WORDS ARGUMENT...
 
 a_daemon_that_dies_takes_the_others_along() {
     local status=0
-    "$here/deploy/demo.sh" --clients 3 --rounds 100000 >"$TMPDIR/out" 2>&1 &
+    "$here/deploy/demo.sh" --clients 3 --source rate --rounds 100000 >"$TMPDIR/out" 2>&1 &
     local pid=$! deadline=$((SECONDS + 60))
     until grep -qE '^ +3 ' "$TMPDIR/out"; do
         [ $SECONDS -lt $deadline ] || fail "no third round after a minute"
@@ -70,6 +72,7 @@ wrong_command_lines_are_refused() {
     refused 64 "--rounds takes a number" --rounds many
     refused 64 "--q takes a number" --q 64
     refused 64 "--json needs a value" --json
+    refused 64 "--source takes chain or rate" --source qkd
     refused 64 "no task is called 'entangle'" --task entangle
     refused 66 "/nonexistent is no folder" --task mnist-qnn --data /nonexistent
     refused 66 "no such file" --task mnist-qnn --data "$here/docs"
