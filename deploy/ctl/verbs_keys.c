@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keys: what the key pool of a site holds, per peer and stream. */
+#include "deploy/ctl/link_row.h"
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/reach.h"
 #include "deploy/ctl/term.h"
@@ -32,6 +33,8 @@ static void print_keys(const json_t *keys)
         printf("  %s: %s%s%s\n", reach_text(peer, "peer"), reach_text(peer, "state"),
             json_is_true(json_object_get(peer, "simulated")) ? "  SIMULATED " : "  ",
             reach_text(peer, "source"));
+        if (json_object_get(peer, "link"))
+            link_row_print(stdout, "  link", json_object_get(peer, "link"));
         printf("    %-8s %14s %14s %14s %14s %14s\n", "stream", "ingested", "available", "reserved",
             "used", "wasted");
         size_t k;
@@ -40,9 +43,42 @@ static void print_keys(const json_t *keys)
     }
 }
 
+/* What the site's KME knows of the link goes with the peer; without a KME there is nothing to add. */
+static void add_links(const json_t *keys, const char *kme)
+{
+    json_t *links = link_row_ask(kme);
+    size_t i;
+    json_t *peer;
+    json_array_foreach(json_object_get(keys, "peers"), i, peer)
+    {
+        const json_t *link = link_row_find(links, reach_text(peer, "peer"));
+        if (link)
+            json_object_set_new(peer, "link", json_deep_copy(link));
+    }
+    json_decref(links);
+}
+
 static int show_keys(int argc, char **argv, struct err *e)
 {
-    return reach_verb(argc, argv, REACH_KEYPOOL, "keys", print_keys, e);
+    const char *control = REACH_KEYPOOL;
+    const char *kme = REACH_KME;
+    bool json = false;
+    const struct option_spec specs[] = {{.name = "control", .value = &control},
+        {.name = "kme", .value = &kme}, {.name = "json", .is_flag = true, .flag = &json}, {0}};
+    int operands;
+    json_t *keys = NULL;
+    int r = options_parse(specs, argc, argv, 0, &operands, e);
+    if (r == 0)
+        r = reach(control, "keys", NULL, &keys, e);
+    if (r != 0)
+        return r;
+    add_links(keys, kme);
+    if (json)
+        reach_print(keys);
+    else
+        print_keys(keys);
+    json_decref(keys);
+    return EX_OK;
 }
 
 /* The next start of a key pool that refused to run as a copy consumes this file. */
@@ -76,7 +112,10 @@ static int adopt(int argc, char **argv, struct err *e)
 const struct verb verbs_keys[] = {
     {"keys adopt", "[--witness FILE] [--json]",
         "lets a key pool start that was refused as a restored or cloned one (exit 65)", adopt},
-    {"keys", "[--control SOCKET] [--json]",
-        "the key pool's streams: ingested, available, reserved, used, wasted", show_keys},
+    {"keys", "[--control SOCKET] [--kme SOCKET] [--json]",
+        "the key pool's streams: ingested, available, reserved, used, wasted; with a KME its "
+        "links: "
+        "state, rate, QBER, f_EC, block length, next block",
+        show_keys},
     {0},
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qkd: the links that make key, as a KME or the simulator sees them; qkd set: the simulator's
  * switches. */
+#include "deploy/ctl/link_row.h"
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/reach.h"
 #include "deploy/ctl/term.h"
@@ -37,16 +38,34 @@ static void format_made(const json_t *l, const char *key, char out[TERM_TEXT])
         term_bits(out, reach_number(l, key));
 }
 
+/* A KME's, with the accounts of its blocks below. */
+static void print_kme_link(const json_t *l, const char *peer)
+{
+    char made[TERM_TEXT];
+    link_row_print(stdout, peer, l);
+    printf("    %.0f blocks, %.0f void, %s", reach_number(l, "blocks"),
+        reach_number(l, "void_blocks"), term_bits(made, reach_number(l, "ingested_bits")));
+    if (json_object_get(l, "total_eps"))
+        printf(", total eps %.3g", reach_number(l, "total_eps"));
+    if (reach_number(l, "alarms") > 0)
+        printf(", %.0f ALARMS", reach_number(l, "alarms"));
+    printf(", from %s", reach_text(l, "source"));
+    if (*reach_text(l, "last_void"))
+        printf("; last void: %s", reach_text(l, "last_void"));
+    putchar('\n');
+}
+
 static void print_link(const json_t *l)
 {
     char pair[TERM_TEXT];
     char made[TERM_TEXT];
     const char *peer = reach_text(l, "peer");
-    if (*peer)
-        snprintf(pair, sizeof(pair), "%s", peer);
-    else
-        snprintf(pair, sizeof(pair), "%s-%s", reach_text(l, "a"), reach_text(l, "b"));
-    format_made(l, *peer ? "ingested_bits" : "key_bits", made);
+    if (*peer) {
+        print_kme_link(l, peer);
+        return;
+    }
+    snprintf(pair, sizeof(pair), "%s-%s", reach_text(l, "a"), reach_text(l, "b"));
+    format_made(l, "key_bits", made);
     printf("  %-20s %-6s %9.2f kbit/s  QBER %5.2f %%  %6.0f blocks  %12s  %s%s%s", pair,
         reach_text(l, "state"), reach_number(l, "rate_kbps"), 100 * reach_number(l, "qber"),
         reach_number(l, "blocks"), made, reach_text(l, "source"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* watch: a live view of the federation in the terminal, redrawn in place. */
+#include "deploy/ctl/link_row.h"
 #include "deploy/ctl/options.h"
 #include "deploy/ctl/reach.h"
 #include "deploy/ctl/screen.h"
@@ -61,6 +62,24 @@ static void draw_pairs(FILE *to, const json_t *status)
     }
 }
 
+static void draw_links(FILE *to, const json_t *status)
+{
+    const char *site;
+    json_t *links;
+    json_object_foreach(json_object_get(status, "links"), site, links)
+    {
+        size_t i;
+        const json_t *l;
+        fputc('\n', to);
+        json_array_foreach(links, i, l)
+        {
+            char pair[TERM_TEXT];
+            snprintf(pair, sizeof(pair), "%.60s to %.60s", site, reach_text(l, "peer"));
+            link_row_print(to, pair, l);
+        }
+    }
+}
+
 static void draw(FILE *to, const json_t *status)
 {
     fprintf(to,
@@ -78,6 +97,7 @@ static void draw(FILE *to, const json_t *status)
     draw_clients(to, status);
     fputc('\n', to);
     draw_pairs(to, status);
+    draw_links(to, status);
 }
 
 /* `trouble`: why there is no newer status, or NULL. */
@@ -104,21 +124,44 @@ static int show_json(const json_t *status)
     return fflush(stdout) == 0 ? 0 : EX_IOERR;
 }
 
+/* The sites' KMEs whose sockets were given; one that does not answer is left out. */
+struct watched {
+    const char *control;
+    const char *kmes[OPTION_VALUES_MAX];
+    size_t n_kmes;
+};
+
+static void add_links(json_t *status, const struct watched *w)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < w->n_kmes; i++) {
+        json_t *kme = NULL;
+        struct err ignored;
+        if (reach(w->kmes[i], "status", NULL, &kme, &ignored) == 0)
+            json_object_set(all, reach_text(kme, "site"), json_object_get(kme, "links"));
+        json_decref(kme);
+    }
+    if (w->n_kmes > 0)
+        json_object_set(status, "links", all);
+    json_decref(all);
+}
+
 /* A server that was there and is gone is waited for: it may be restarting. */
-static int watch_on(const char *control, int interval_ms, bool json, struct err *e)
+static int watch_on(const struct watched *w, int interval_ms, bool json, struct err *e)
 {
     json_t *status = NULL;
     int r = 0;
     do {
         json_t *newer = NULL;
         struct err trouble = {0};
-        int asked = reach(control, "status", NULL, &newer, &trouble);
+        int asked = reach(w->control, "status", NULL, &newer, &trouble);
         if (asked != 0 && (!status || asked != EX_UNAVAILABLE)) {
             *e = trouble;
             r = asked;
             break;
         }
         if (newer) {
+            add_links(newer, w);
             json_decref(status);
             status = newer;
         }
@@ -133,10 +176,11 @@ static int watch_on(const char *control, int interval_ms, bool json, struct err 
 
 static int watch(int argc, char **argv, struct err *e)
 {
-    const char *control = REACH_SERVER;
+    struct watched w = {.control = REACH_SERVER};
     const char *interval = "500";
     bool json = false;
-    const struct option_spec specs[] = {{.name = "control", .value = &control},
+    const struct option_spec specs[] = {{.name = "control", .value = &w.control},
+        {.name = "kme", .values = w.kmes, .n_values = &w.n_kmes},
         {.name = "interval-ms", .value = &interval},
         {.name = "json", .is_flag = true, .flag = &json}, {0}};
     int operands;
@@ -148,13 +192,15 @@ static int watch(int argc, char **argv, struct err *e)
         return r;
     if (!json)
         screen_open();
-    r = watch_on(control, (int)interval_ms, json, e);
+    r = watch_on(&w, (int)interval_ms, json, e);
     screen_close();
     return r;
 }
 
 const struct verb verbs_watch[] = {
-    {"watch", "[--control SOCKET] [--interval-ms N] [--json]",
-        "live view: phase per client, loss and accuracy, key per pair; q ends it", watch},
+    {"watch", "[--control SOCKET] [--kme SOCKET ...] [--interval-ms N] [--json]",
+        "live view: phase per client, loss and accuracy, key per pair, with KMEs their links; q "
+        "ends it",
+        watch},
     {0},
 };
