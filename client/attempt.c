@@ -11,7 +11,8 @@
 #include <assert.h>
 #include <errno.h>
 
-#define STALE_MAX 2 /* refusals of this kind in one round */
+#define STALE_MAX   2                      /* refusals of this kind in one round */
+#define PATIENCE_MS ((uint64_t)120 * 1000) /* without any progress before LOCKED */
 
 typedef unsigned long long ull;
 
@@ -96,6 +97,19 @@ static int refuse_with_levels(
 int client_attempt_send_refusal(struct participant *p, struct update *u)
 {
     return client_attempt_refuse(p, p->round.refused_code, p->round.refused_why.text, u);
+}
+
+uint64_t client_attempt_deadline_ms(const struct participant *p)
+{
+    bool is_unlocked = p->round.phase >= PHASE_CHECKING && p->round.phase <= PHASE_MASKING;
+    return is_unlocked ? p->round.attempt.heard_ms + PATIENCE_MS : NEVER_MS;
+}
+
+int client_attempt_tick(struct participant *p, struct update *u)
+{
+    if (p->now_ms < client_attempt_deadline_ms(p))
+        return 0;
+    return client_attempt_refuse(p, FED_DEADLINE, "nothing was heard of it for two minutes", u);
 }
 
 int client_attempt_on_vault_lost(struct participant *p, struct update *u)
@@ -187,6 +201,7 @@ static int begin(struct participant *p, const Fed__Commit *commit, struct update
 {
     struct err e = {0};
     client_round_move(p, PHASE_CHECKING);
+    p->round.attempt.heard_ms = p->now_ms;
     int r = check_commit(p, commit, &e);
     if (r < 0)
         return r;
@@ -400,6 +415,7 @@ int client_attempt_on_reserved(struct participant *p, const Vault__Reserved *m, 
         p->round.attempt.has_reserved = false;
         return refuse_with_levels(p, refusal_code(m->code), m->reason, u);
     }
+    p->round.attempt.heard_ms = p->now_ms;
     int r = count_burnt(p);
     client_round_move(p, PHASE_OPENING);
     return r == 0 ? take_heads(p, u) : r;
@@ -452,6 +468,7 @@ int client_attempt_on_relay(
     if (edges_hear(&a->edges, m->tag->peer, m->tag->tag.data) != 0)
         return err_set(
             e, CORE_E_VIOLATION, "RELAY: '%.63s' is not a neighbour in the view", m->tag->peer);
+    a->heard_ms = p->now_ms;
     return p->round.phase == PHASE_CONFIRMING ? check_tags(p, u) : 0;
 }
 
@@ -494,6 +511,7 @@ static int on_mask(struct participant *p, Vault__Pad *pad, struct update *u, str
 int client_attempt_on_pad(struct participant *p, Vault__Pad *pad, struct update *u, struct err *e)
 {
     bool is_mine = p->round.attempt.number && pad->attempt == p->round.attempt.number;
+    p->round.attempt.heard_ms = p->now_ms;
     if (is_mine && p->round.phase == PHASE_OPENING)
         return on_head(p, pad, u, e);
     return is_mine && p->round.phase == PHASE_MASKING ? on_mask(p, pad, u, e) : 0;

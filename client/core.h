@@ -81,6 +81,7 @@ struct attempt {
     struct edges edges;
     struct pads pads;
     bool has_reserved; /* the vault was asked to burn: RELEASE is due */
+    uint64_t heard_ms; /* when it last got on */
 };
 
 /* Sending the outbox: resumes at any chunk, with the same bytes. */
@@ -169,6 +170,8 @@ int client_pool_closed(struct participant *p, struct update *u) must_check;
 int client_pool_tick(struct participant *p, struct update *u) must_check;
 uint64_t client_pool_deadline_ms(const struct participant *p);
 bool client_pool_is_up(const struct participant *p);
+/* LEVELS to the server. */
+int client_pool_tell_levels(struct participant *p, struct update *u) must_check;
 /* Asks for fresh levels; the phase goes on when they are here. */
 int client_pool_need_levels(struct participant *p, struct update *u) must_check;
 int client_pool_reserve(
@@ -233,6 +236,9 @@ int client_attempt_on_relay(
     struct participant *p, const Fed__Relay *relay, struct update *u, struct err *e) must_check;
 int client_attempt_on_abort(
     struct participant *p, const Fed__Abort *abort, struct update *u) must_check;
+/* Gives up an attempt of which nothing more is heard, so that no key stays reserved for it. */
+int client_attempt_tick(struct participant *p, struct update *u) must_check;
+uint64_t client_attempt_deadline_ms(const struct participant *p);
 /* Fresh cursors are here in PHASE_CHECKING. */
 int client_attempt_check_cursors(struct participant *p, struct update *u) must_check;
 /* Fresh levels are here in PHASE_REFUSING, or will not come. */

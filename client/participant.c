@@ -204,6 +204,7 @@ static int tick(struct participant *p, struct update *u)
 {
     int r = client_upstream_tick(p, u);
     r = r == 0 ? client_pool_tick(p, u) : r;
+    r = r == 0 ? client_attempt_tick(p, u) : r;
     return r == 0 ? client_round_tick(p, u) : r;
 }
 
@@ -224,6 +225,7 @@ uint64_t participant_deadline_ms(const struct participant *p)
     uint64_t at = p->server.conn ? link_deadline_ms(&p->server.link) : NEVER_MS;
     at = MIN(at, client_pool_deadline_ms(p));
     at = MIN(at, client_round_deadline_ms(p));
+    at = MIN(at, client_attempt_deadline_ms(p));
     at = MIN(at, client_admin_deadline_ms(p));
     if (p->drain.is_on && !p->drain.is_over)
         at = MIN(at, p->drain.deadline_ms);

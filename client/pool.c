@@ -90,10 +90,8 @@ static int continue_phase(struct participant *p, struct update *u)
     }
 }
 
-static int report_levels(struct participant *p, struct update *u)
+int client_pool_tell_levels(struct participant *p, struct update *u)
 {
-    if (!p->server.is_welcome || !client_levels_differ(&p->pool.told, &p->pool.levels))
-        return 0;
     Fed__Levels m = FED__LEVELS__INIT;
     struct levels_message levels;
     int r = client_levels_message(&levels, &p->pool.levels);
@@ -104,6 +102,13 @@ static int report_levels(struct participant *p, struct update *u)
     r = client_upstream_send(p, u, FED_LEVELS, &m.base);
     client_levels_message_free(&levels);
     return r == 0 ? client_levels_copy(&p->pool.told, &p->pool.levels) : r;
+}
+
+static int report_levels(struct participant *p, struct update *u)
+{
+    if (!p->server.is_welcome || !client_levels_differ(&p->pool.told, &p->pool.levels))
+        return 0;
+    return client_pool_tell_levels(p, u);
 }
 
 static int on_levels(struct participant *p, const Vault__Levels *m, struct update *u, struct err *e)

@@ -27,7 +27,7 @@ static int send_hello(struct participant *p, struct update *u)
     if (p->model.held)
         hello.model_hash = (ProtobufCBinaryData){SHA256_BYTES, p->model.hash};
     hello.levels = levels.list;
-    hello.n_levels = p->pool.levels.n;
+    hello.n_levels = MIN(p->pool.levels.n, (size_t)FED_HELLO_LEVELS);
     r = link_send(u, p->server.conn, FED_HELLO, &hello.base);
     client_levels_message_free(&levels);
     return r;
@@ -101,7 +101,10 @@ static int on_welcome(struct participant *p, const Fed__Welcome *m, struct updat
     p->server.is_welcome = true;
     update_note(u, NOTE_INFO, "connected to the server of federation %s", p->config.federation);
     int r = update_limit(u, p->server.conn, exchange_body_max(&fed_exchange, LINK_RESPONDER));
-    r = r == 0 ? client_levels_copy(&p->pool.told, &p->pool.levels) : r;
+    if (r == 0)
+        r = p->pool.levels.n <= FED_HELLO_LEVELS
+                ? client_levels_copy(&p->pool.told, &p->pool.levels)
+                : client_pool_tell_levels(p, u);
     return r == 0 ? client_round_resume(p, u) : r;
 }
 

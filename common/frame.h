@@ -21,8 +21,9 @@
 #include <stdint.h>
 
 #define FRAME_HEADER_BYTES 6
-/* Longest body until the peer's first message was accepted. */
-#define FRAME_FIRST_LIMIT ((size_t)16 * 1024)
+/* Longest body until the peer's first message was accepted: of whoever calls, of whom we call. */
+#define FRAME_FIRST_LIMIT        ((size_t)16 * 1024)
+#define FRAME_FIRST_LIMIT_CALLED ((size_t)128 * 1024)
 
 enum frame_condition {
     FRAME_MORE = 1, /* all input is used, no whole frame yet */

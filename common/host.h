@@ -9,8 +9,8 @@
  *
  * Dialers redial for ever with exponential back-off and jitter (100 ms to 5 s). TCP connections get
  * keepalive and TCP_USER_TIMEOUT (10 s); a peer that has not finished its TLS handshake in 5 s is
- * dropped; caps on connections per listener; frames are at most FRAME_FIRST_LIMIT bytes long until
- * the core raises the limit (EFFECT_LIMIT). A peer that does not read: the connection is dropped with
+ * dropped; caps on connections per listener; frames are at most FRAME_FIRST_LIMIT bytes long
+ * (from a peer that was dialled FRAME_FIRST_LIMIT_CALLED) until the core raises the limit (EFFECT_LIMIT). A peer that does not read: the connection is dropped with
  * a reason when HOST_QUEUE_MAX bytes wait for it. An EFFECT_CLOSE is followed by EVENT_CLOSED at once;
  * what was sent before still leaves, for as long as the peer reads.
  */

@@ -133,7 +133,8 @@ static void conn_open(struct conn *c)
     c->number = ++h->last_number;
     c->opened_ms = host_now_ms(h);
     LIST_INSERT_HEAD(bucket_of(h, c->number), c, bucket);
-    frame_decoder_init(&c->decoder, FRAME_FIRST_LIMIT, carries_keys(c));
+    frame_decoder_init(
+        &c->decoder, c->listener ? FRAME_FIRST_LIMIT : FRAME_FIRST_LIMIT_CALLED, carries_keys(c));
     if (c->listener)
         listener_conn_opened(c->listener);
     log_write(h->log, NOTE_INFO, "%s: connected%s%s", name_of(c).text,

@@ -9,8 +9,9 @@
 #define FED_NONCE_BYTES     16
 #define FED_RUN_BYTES       16
 #define FED_STREAM_BYTES    16
-#define FED_SITES_MAX       1024                  /* in a roster */
-#define FED_PARAMETERS_MAX  ((uint32_t)1 << 26)   /* words of a model */
+#define FED_SITES_MAX       1024                /* in a roster */
+#define FED_HELLO_LEVELS    128                 /* in HELLO; a client with more sends LEVELS too */
+#define FED_PARAMETERS_MAX  ((uint32_t)1 << 26) /* words of a model */
 #define FED_CHUNK_BYTES_MAX ((size_t)1024 * 1024) /* data of one chunk */
 #define FED_VIEW_BYTES_MAX  ((size_t)4 * 1024 * 1024)
 

@@ -32,7 +32,7 @@ const struct exchange kme_exchange = {
 
 static const struct exchange_rule qkd_rules[] = {
     {QKD_HELLO, CALLER, SMALL, &qkd__hello__descriptor},
-    {QKD_WELCOME, CALLED, EXCHANGE_HELLO_MAX, &qkd__welcome__descriptor},
+    {QKD_WELCOME, CALLED, EXCHANGE_WELCOME_MAX, &qkd__welcome__descriptor},
     {QKD_GRANT, CALLER, SMALL, &qkd__grant__descriptor},
     {QKD_RATE_BLOCK, CALLED, SMALL + VAULT_BLOCK_MAX, &qkd__rate_block__descriptor},
     {QKD_BLOCK, CALLED, SMALL, &qkd__block__descriptor},

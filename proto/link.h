@@ -24,7 +24,9 @@ struct exchange_rule {
     const ProtobufCMessageDescriptor *descriptor;
 };
 
-#define EXCHANGE_HELLO_MAX ((size_t)16 * 1024) /* frame limit until the peer's hello was accepted */
+/* Frame limits until the peer's hello was accepted: of the initiator, of the responder. */
+#define EXCHANGE_HELLO_MAX   ((size_t)16 * 1024)
+#define EXCHANGE_WELCOME_MAX ((size_t)128 * 1024) /* names FED_SITES_MAX peers */
 
 struct exchange {
     const char *name;

@@ -16,7 +16,7 @@
 /* Local connections need no pings: the kernel reports a dead peer. */
 static const struct exchange_rule rules[] = {
     {VAULT_HELLO, CONSUMER, SMALL, &vault__hello__descriptor},
-    {VAULT_WELCOME, VAULT, EXCHANGE_HELLO_MAX, &vault__welcome__descriptor},
+    {VAULT_WELCOME, VAULT, EXCHANGE_WELCOME_MAX, &vault__welcome__descriptor},
     {VAULT_LEVELS_GET, CONSUMER, 0, &vault__levels_get__descriptor},
     {VAULT_LEVELS, VAULT, (size_t)1024 * 1024, &vault__levels__descriptor},
     {VAULT_RESERVE, CONSUMER, SMALL + (size_t)VAULT_RANGES_MAX * 48, &vault__reserve__descriptor},

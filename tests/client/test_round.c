@@ -516,6 +516,38 @@ static void a_new_attempt_takes_the_place_of_one_whose_abort_was_lost(void **sta
     rig_expect(r, "server: LOST 7\n");
 }
 
+/* The server is gone, or keeps everybody waiting: no key stays reserved for ever. */
+static void an_attempt_of_which_nothing_is_heard_is_given_up(void **state)
+{
+    struct rig *r = *state;
+    rig_ready(r, 1);
+    rig_plan(r, 7);
+    rig_commit(r);
+    rig_wait(r, 30000);
+    rig_lose_server(r);
+    rig_forget(r);
+    rig_wait(r, 89000);
+    rig_expect(r, "");
+    rig_wait(r, 1000);
+    rig_expect(r, "vault: RELEASE 7\n");
+    assert_true(rig_phase(r, "ready"));
+    rig_connect_server(r);
+    rig_forget(r);
+    rig_commit(r); /* it hears so when it comes back */
+    rig_expect(r, "server: REJECT 7 STALE: attempt 7 is not above 7, the last one seen\n");
+}
+
+static void what_is_locked_waits_for_go_however_long(void **state)
+{
+    struct rig *r = *state;
+    rig_lock(r, 1, 7);
+    rig_lose_server(r);
+    rig_forget(r);
+    rig_wait(r, 3600 * 1000);
+    rig_expect(r, "");
+    assert_true(rig_phase(r, "locked"));
+}
+
 static void go_before_locked_is_an_alarm(void **state)
 {
     struct rig *r = *state;
@@ -1069,6 +1101,8 @@ int main(void)
         STORY(an_aborted_attempt_lends_its_update_to_the_next),
         STORY(an_abort_at_every_step_destroys_the_key),
         STORY(a_new_attempt_takes_the_place_of_one_whose_abort_was_lost),
+        STORY(an_attempt_of_which_nothing_is_heard_is_given_up),
+        STORY(what_is_locked_waits_for_go_however_long),
         STORY(go_before_locked_is_an_alarm),
         STORY(a_commit_with_two_views_is_an_alarm),
         STORY(a_commit_said_again_is_answered_again),

@@ -310,6 +310,24 @@ static void test_a_long_frame_closes_only_its_connection(void **state)
     expect_unharmed(s, server, good);
 }
 
+/* Whom we call may say more at first: how many peers it has, for one. */
+static void test_a_called_peer_may_send_a_longer_first_frame(void **state)
+{
+    struct stage *s = *state;
+    struct host_limits limits = host_limits_default();
+    struct actor *server = enter_server(s, &limits);
+    struct actor *client = enter_client(s, server, ROLE_CLIENT, "alice");
+    stage_play(s, has_opened, client);
+    stage_play(s, has_opened, server);
+    struct blob *longest = stage_body(FRAME_FIRST_LIMIT_CALLED, 1);
+    struct blob *longer = stage_body(FRAME_FIRST_LIMIT_CALLED + 1, 1);
+    assert_int_equal(update_send(&server->pending, server->conn, 16, longest), 0);
+    assert_int_equal(update_send(&server->pending, server->conn, 16, longer), 0);
+    stage_act(server);
+    stage_play(s, has_closed, client);
+    assert_int_equal(client->frames, 1);
+}
+
 static void test_the_core_raises_the_limit(void **state)
 {
     struct stage *s = *state;
@@ -630,6 +648,7 @@ int main(void)
         TEST(test_a_flood_of_refusals_is_not_a_flood_of_lines),
         TEST(test_descriptors_may_run_out),
         TEST(test_a_long_frame_closes_only_its_connection),
+        TEST(test_a_called_peer_may_send_a_longer_first_frame),
         TEST(test_the_core_raises_the_limit),
         TEST(test_a_frame_too_short_is_no_frame),
         TEST(test_a_peer_that_does_not_read_is_dropped),

@@ -124,6 +124,27 @@ static void the_longest_announcement_of_eve_fits_into_its_frame(void **state)
     blob_unref(body);
 }
 
+/* The welcome of a key pool that is paired with as many sites as a roster may have. */
+static void the_longest_welcome_fits_into_its_frame(void **state)
+{
+    (void)state;
+    static char *peers[FED_SITES_MAX];
+    char name[SITE_NAME_MAX + 1] = {0};
+    memset(name, 'x', SITE_NAME_MAX);
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
+        peers[i] = name;
+    Vault__Welcome m = VAULT__WELCOME__INIT;
+    m.version = UINT32_MAX;
+    m.site = name;
+    m.n_peers = ARRAY_SIZE(peers);
+    m.peers = peers;
+    struct blob *body = codec_pack(&m.base);
+    assert_non_null(body);
+    assert_true(body->len <= rule_of(&vault_exchange, VAULT_WELCOME)->max_bytes);
+    assert_true(body->len > EXCHANGE_HELLO_MAX);
+    blob_unref(body);
+}
+
 static void an_empty_frame_is_a_message_of_defaults(void **state)
 {
     Vault__LevelsGet *get;
@@ -342,6 +363,7 @@ int main(void)
         TEST(a_message_comes_back_as_it_was_packed),
         TEST(a_vector_decoded_in_place_lies_in_the_frame),
         TEST(the_longest_announcement_of_eve_fits_into_its_frame),
+        TEST(the_longest_welcome_fits_into_its_frame),
         TEST(an_empty_frame_is_a_message_of_defaults),
         TEST(unknown_fields_are_refused_at_every_depth),
         TEST(each_of_these_frames_is_malformed),

@@ -208,12 +208,12 @@ static uint64_t flight_ms(struct net *net, enum net_kind kind)
     return world_strikes(w, FAULT_DELAY) ? ms + world_about_ms(w, 2000) : ms;
 }
 
-static struct end end_new(struct node *n)
+static struct end end_new(struct node *n, size_t limit)
 {
     return (struct end){.node = n,
         .boots = n->boots,
         .number = n->next_conn++,
-        .limit = EXCHANGE_HELLO_MAX,
+        .limit = limit,
         .last_ms = n->world->now_ms};
 }
 
@@ -221,8 +221,8 @@ static void dialer_connects(struct net *net, struct dialer *d)
 {
     struct conn *c = need(calloc(1, sizeof(*c)));
     *c = (struct conn){.next = net->conns, .dialer = d};
-    c->end[0] = end_new(d->from);
-    c->end[1] = end_new(d->to);
+    c->end[0] = end_new(d->from, EXCHANGE_WELCOME_MAX);
+    c->end[1] = end_new(d->to, EXCHANGE_HELLO_MAX);
     net->conns = c;
     d->conn = c;
     for (int i = 0; i < 2; i++)
