@@ -23,13 +23,11 @@
 #include "client/state.h"
 #include "client/terms.h"
 #include "client/trained.h"
-#include "proto/ctl.h"
+#include "proto/ctl_responder.h"
 #include "proto/fed.h"
 #include "proto/vault.h"
 
 enum { CORE_E_VIOLATION = 1 };
-
-#define CORE_ADMINS_MAX 16
 
 /* Where the client stands in a round; the legal moves are in round.c. */
 enum phase {
@@ -126,11 +124,6 @@ struct drain {
     uint64_t deadline_ms; /* 0 until the first step after */
 };
 
-struct admin {
-    uint32_t conn;
-    struct link link;
-};
-
 struct participant {
     struct participant_config config;
     struct disk *disk;
@@ -140,7 +133,7 @@ struct participant {
     struct model model;
     struct session server;
     struct pool pool;
-    struct admin admins[CORE_ADMINS_MAX];
+    struct ctl_responder admin;
     struct round round;
     struct budget budget;
     bool is_training; /* a job holds the trainer */
@@ -182,18 +175,14 @@ int client_pool_take(struct participant *p, uint64_t attempt, struct pads_reques
 int client_pool_release(struct participant *p, uint64_t attempt, struct update *u) must_check;
 
 /* ---- admin.c -------------------------------------------------------------------------------- */
-int client_admin_opened(struct participant *p, uint32_t conn, struct update *u) must_check;
-int client_admin_frame(struct participant *p, struct admin *admin, const struct event *event,
-    struct update *u) must_check;
-int client_admin_tick(struct participant *p, struct update *u) must_check;
-uint64_t client_admin_deadline_ms(const struct participant *p);
-/* NULL if it is none of qflctl's connections. */
-struct admin *client_admin_find(struct participant *p, uint32_t conn);
+/* A ctl_answer; the owner is the participant. */
+int client_admin_answer(void *owner, const char *verb, const json_t *arguments, json_t **result,
+    struct update *u, struct err *e) must_check;
 
 /* ---- status.c ------------------------------------------------------------------------------- */
-/* JSON text for people and programs, owned by the caller, or NULL if there is no memory. */
-char *client_status_text(const struct participant *p) must_check;
-char *client_metrics_text(const struct participant *p) must_check;
+/* For people and programs; new references, or NULL if there is no memory. */
+json_t *client_status_json(const struct participant *p) must_check;
+json_t *client_metrics_json(const struct participant *p) must_check;
 /* Lower-case hexadecimal digits, 2 len + 1 bytes. */
 void client_status_hex(char *out, const uint8_t *bytes, size_t len);
 /* The same back; false if it is not that. */

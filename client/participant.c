@@ -76,6 +76,7 @@ int participant_new(struct participant **out, const struct participant_config *c
     p->config = *config;
     p->disk = disk;
     p->now_ms = now_ms;
+    p->admin = (struct ctl_responder){.answer = client_admin_answer, .owner = p};
     p->arena = arena_new(ARENA_KEEP);
     r = p->arena ? client_model_init(&p->model, config->trainer->parameters) : -ENOMEM;
     r = r == 0 ? load(p, e) : r;
@@ -111,7 +112,7 @@ static int on_opened(struct participant *p, const struct event *event, struct up
     case ROLE_VAULT:
         return client_pool_opened(p, event->conn, u);
     case ROLE_CTL:
-        return client_admin_opened(p, event->conn, u);
+        return ctl_responder_open(&p->admin, event, u);
     default:
         return update_close(
             u, event->conn, "a client has nothing to say to a %s", role_name(event->opened.role));
@@ -120,19 +121,17 @@ static int on_opened(struct participant *p, const struct event *event, struct up
 
 static int on_frame(struct participant *p, const struct event *event, struct update *u)
 {
-    struct admin *admin = client_admin_find(p, event->conn);
     if (event->conn == p->server.conn)
         return client_upstream_frame(p, event, u);
     if (event->conn == p->pool.session.conn)
         return client_pool_frame(p, event, u);
-    return admin ? client_admin_frame(p, admin, event, u) : 0;
+    bool is_admin = ctl_responder_owns(&p->admin, event->conn);
+    return is_admin ? ctl_responder_frame(&p->admin, event, p->arena, u) : 0;
 }
 
 static int on_closed(struct participant *p, const struct event *event, struct update *u)
 {
-    struct admin *admin = client_admin_find(p, event->conn);
-    if (admin)
-        *admin = (struct admin){0};
+    ctl_responder_closed(&p->admin, event->conn);
     if (event->conn == p->server.conn)
         client_upstream_closed(p);
     return event->conn == p->pool.session.conn ? client_pool_closed(p, u) : 0;
@@ -214,7 +213,6 @@ int participant_step(struct participant *p, const struct event *event, struct up
     tell_damage(p, u);
     int r = on_event(p, event, u);
     r = r == 0 ? tick(p, u) : r;
-    r = r == 0 ? client_admin_tick(p, u) : r;
     r = r == 0 ? drain_continue(p, u) : r;
     arena_reset(p->arena, true);
     return r;
@@ -226,7 +224,6 @@ uint64_t participant_deadline_ms(const struct participant *p)
     at = MIN(at, client_pool_deadline_ms(p));
     at = MIN(at, client_round_deadline_ms(p));
     at = MIN(at, client_attempt_deadline_ms(p));
-    at = MIN(at, client_admin_deadline_ms(p));
     if (p->drain.is_on && !p->drain.is_over)
         at = MIN(at, p->drain.deadline_ms);
     return at;

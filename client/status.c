@@ -4,8 +4,6 @@
 
 #include "common/util.h"
 
-#include <jansson.h>
-
 void client_status_hex(char *out, const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
@@ -90,14 +88,7 @@ static void add_attempt(const struct participant *p, json_t *o)
     json_object_set_new(o, "confirmed", json_integer(confirmed));
 }
 
-static char *dump(json_t *o)
-{
-    char *text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    return text;
-}
-
-char *client_status_text(const struct participant *p)
+json_t *client_status_json(const struct participant *p)
 {
     const struct participant_view v = participant_query(p);
     json_t *o = json_object();
@@ -124,11 +115,10 @@ char *client_status_text(const struct participant *p)
         o, "skipped_with_other_participants", json_integer((json_int_t)p->counters.rounds_changed));
     json_object_set_new(o, "peers", levels_json(p));
     add_attempt(p, o);
-    return dump(o);
+    return o;
 }
 
-char *client_metrics_text(const struct participant *p)
+json_t *client_metrics_json(const struct participant *p)
 {
-    json_t *o = metrics_json(client_counters_table, &p->counters);
-    return o ? dump(o) : NULL;
+    return metrics_json(client_counters_table, &p->counters);
 }

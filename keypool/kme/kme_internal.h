@@ -5,7 +5,7 @@
 #include "keypool/kme/kme.h"
 #include "keypool/kme/link_state.h"
 #include "keypool/kme/meter.h"
-#include "keypool/qkd/ctl_responder.h"
+#include "proto/ctl_responder.h"
 #include "proto/kme.h"
 #include "proto/vault.h"
 

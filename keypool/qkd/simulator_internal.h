@@ -2,7 +2,7 @@
 /* Shared by the simulator's files only. */
 #pragma once
 
-#include "keypool/qkd/ctl_responder.h"
+#include "proto/ctl_responder.h"
 #include "keypool/qkd/simulator.h"
 
 struct simulator {

@@ -4,7 +4,7 @@
 #include "keypool/vault/condition.h"
 #include "keypool/vault/core.h"
 #include "keypool/vault/hex.h"
-#include "proto/ctl.pb-c.h"
+#include "proto/ctl_responder.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -210,9 +210,10 @@ static int pair(struct vault *v, const json_t *arguments, json_t **result, struc
     return 0;
 }
 
-static int answer(
-    struct vault *v, const char *verb, const json_t *arguments, json_t **result, struct err *e)
+static int answer(void *owner, const char *verb, const json_t *arguments, json_t **result,
+    struct update *u, struct err *e)
 {
+    struct vault *v = owner;
     if (strcmp(verb, "status") == 0)
         *result = status_json(v);
     else if (strcmp(verb, "keys") == 0)
@@ -231,39 +232,10 @@ static int answer(
     return *result ? 0 : -ENOMEM;
 }
 
-static int reply(
-    uint32_t conn, int code, const struct err *e, const json_t *result, struct update *u)
-{
-    auto_free char *text = result ? json_dumps(result, JSON_COMPACT) : NULL;
-    if (result && !text)
-        return -ENOMEM;
-    Ctl__Reply m = CTL__REPLY__INIT;
-    m.code = code;
-    m.reason = code ? (char *)e->text : (char *)"";
-    m.result = text ? text : (char *)"";
-    return link_send(u, conn, CTL_REPLY, &m.base);
-}
-
-static int on_request(struct vault *v, uint32_t conn, const Ctl__Request *q, struct update *u)
-{
-    struct err e = {{0}};
-    json_t *result = NULL;
-    json_error_t where;
-    json_t *arguments =
-        q->arguments[0] ? json_loads(q->arguments, JSON_REJECT_DUPLICATES, &where) : json_object();
-    int code = json_is_object(arguments)
-                   ? answer(v, q->verb, arguments, &result, &e)
-                   : err_set(&e, EX_USAGE, "the arguments are no JSON object");
-    json_decref(arguments);
-    int r = code < 0 ? code : reply(conn, code, &e, result, u);
-    json_decref(result);
-    return r;
-}
-
 int control_frame(
     struct vault *v, struct consumer *c, const struct event *event, struct update *u, struct err *e)
 {
     ProtobufCMessage *m;
     int r = link_frame(&c->link, event, v->arena, u, &m, e);
-    return r == 0 && m ? on_request(v, c->conn, (const Ctl__Request *)m, u) : r;
+    return r == 0 && m ? ctl_respond(answer, v, c->conn, m, u) : r;
 }

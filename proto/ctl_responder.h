@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The admin side of a core: connections of ROLE_CTL, one JSON answer per question, in order.
  *
- * Part of a core like any other: no socket here, the transport has checked who asks. Used by the
- * simulator and by the KME.
+ * Part of a core like any other: no socket here, the transport has checked who asks. A core
+ * with a table of connections of its own uses ctl_respond() alone.
  */
 #pragma once
 
@@ -16,6 +16,10 @@
  * borrowed and always an object. < 0 -errno: fatal. */
 typedef int ctl_answer(void *owner, const char *verb, const json_t *arguments, json_t **result,
     struct update *u, struct err *e);
+
+/* Sends the answer to one REQUEST. */
+int ctl_respond(ctl_answer *answer, void *owner, uint32_t conn, const ProtobufCMessage *request,
+    struct update *u) must_check;
 
 struct ctl_session {
     uint32_t conn; /* 0: free */

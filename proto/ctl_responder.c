@@ -1,11 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keypool/qkd/ctl_responder.h"
+#include "proto/ctl_responder.h"
 
 #include "common/util.h"
 #include "proto/ctl.pb-c.h"
 
 #include <errno.h>
 #include <sysexits.h>
+
+/* ---- one question ---------------------------------------------------------------------------- */
+
+static int reply(
+    struct update *u, uint32_t conn, int code, const char *reason, const json_t *result)
+{
+    auto_free char *text = result ? json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    if (result && !text)
+        return -ENOMEM;
+    Ctl__Reply m = CTL__REPLY__INIT;
+    m.code = code;
+    m.reason = (char *)reason;
+    m.result = text ? text : (char *)"";
+    return link_send(u, conn, CTL_REPLY, &m.base);
+}
+
+int ctl_respond(ctl_answer *answer, void *owner, uint32_t conn, const ProtobufCMessage *request,
+    struct update *u)
+{
+    const Ctl__Request *q = (const Ctl__Request *)request;
+    struct err e = {{0}};
+    json_t *result = NULL;
+    json_error_t where;
+    json_t *arguments =
+        *q->arguments ? json_loads(q->arguments, JSON_REJECT_DUPLICATES, &where) : json_object();
+    int code = json_is_object(arguments)
+                   ? answer(owner, q->verb, arguments, &result, u, &e)
+                   : err_set(&e, EX_USAGE, "the arguments of %.80s are no JSON object", q->verb);
+    json_decref(arguments);
+    int sent = code < 0 ? code : reply(u, conn, code, e.text, result);
+    json_decref(result);
+    return sent;
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static struct ctl_session *find(const struct ctl_responder *r, uint32_t conn)
 {
@@ -37,35 +72,6 @@ void ctl_responder_closed(struct ctl_responder *r, uint32_t conn)
         s->conn = 0;
 }
 
-static int reply(
-    struct update *u, uint32_t conn, int code, const char *reason, const json_t *result)
-{
-    auto_free char *text = result ? json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    if (result && !text)
-        return -ENOMEM;
-    Ctl__Reply m = CTL__REPLY__INIT;
-    m.code = code;
-    m.reason = (char *)reason;
-    m.result = text ? text : (char *)"";
-    return link_send(u, conn, CTL_REPLY, &m.base);
-}
-
-static int answer(struct ctl_responder *r, uint32_t conn, const Ctl__Request *q, struct update *u)
-{
-    struct err e = {{0}};
-    json_t *result = NULL;
-    json_error_t where;
-    json_t *arguments =
-        *q->arguments ? json_loads(q->arguments, JSON_REJECT_DUPLICATES, &where) : json_object();
-    int code = json_is_object(arguments)
-                   ? r->answer(r->owner, q->verb, arguments, &result, u, &e)
-                   : err_set(&e, EX_USAGE, "the arguments of %.80s are no JSON object", q->verb);
-    json_decref(arguments);
-    int sent = code < 0 ? code : reply(u, conn, code, e.text, result);
-    json_decref(result);
-    return sent;
-}
-
 int ctl_responder_frame(
     struct ctl_responder *r, const struct event *event, struct arena *a, struct update *u)
 {
@@ -80,5 +86,5 @@ int ctl_responder_frame(
     }
     if (result < 0 || !message)
         return result;
-    return answer(r, event->conn, (const Ctl__Request *)message, u);
+    return ctl_respond(r->answer, r->owner, event->conn, message, u);
 }
