@@ -247,8 +247,9 @@ __attribute__((always_inline)) static inline int take_searched_of(
         struct cascade_node n = cascade_node_of(&t, searched[k]);
         struct cascade_bounds i = cascade_bounds(&t, &n);
         bool right = !take_node(c, pass, &n, &i, answer_bit(answer, k));
-        uint32_t from = right ? i.middle : i.from;
-        uint32_t to = right ? i.to : i.middle;
+        uint32_t is_right = -(uint32_t)right; /* no branch: half of them would be mispredicted */
+        uint32_t from = i.from + ((i.middle - i.from) & is_right);
+        uint32_t to = i.middle + ((i.to - i.middle) & is_right);
         found[n_found] = searched[k] + n.heap + right; /* half h of node g is node 2 g + h */
         n_found += to - from > 1;
         if (to - from < 2)
