@@ -248,11 +248,17 @@ static int read_file(struct disk *disk, const char *name, struct buf *to)
 /* The last records may be in memory only, of a process that was killed before its sync, or whose sync
  * failed: no later sync would make those durable. So they are written anew before anything is built on
  * them. */
-static int write_again(struct journal *j, const struct buf *file, struct err *e)
+static int write_again(struct journal *j, struct buf *file, struct err *e)
 {
     if (j->recent.len == 0)
         return 0;
-    int r = disk_replace(j->disk, FILE_NAME, file->data, j->end);
+    size_t lacks = j->end > file->len ? j->end - file->len : 0; /* of the last copy, cut short */
+    int r = buf_reserve(file, lacks);
+    if (r == 0) {
+        memset(file->data + file->len, 0, lacks);
+        file->len += lacks;
+        r = disk_replace(j->disk, FILE_NAME, file->data, j->end);
+    }
     return r < 0 ? err_set(e, r, "cannot write the journal: %s", strerror(-r)) : 0;
 }
 

@@ -104,6 +104,28 @@ static void any_single_flipped_bit_is_harmless(void **state)
     disk_sim_free(s);
 }
 
+/* The end of the file did not come to the disk: nothing but zeros takes its place. */
+static void a_last_copy_cut_short_is_filled_up(void **state)
+{
+    uint8_t whole[8 * JOURNAL_SECTOR];
+    struct disk_sim *s = with_three(12);
+    struct disk *disk = disk_sim_disk(s);
+    assert_int_equal(disk_read(disk, "journal", 0, whole, sizeof(whole)), sizeof(whole));
+    for (size_t cut = 6 * JOURNAL_SECTOR + 101; cut < sizeof(whole); cut += 41) {
+        struct told t;
+        uint8_t after[sizeof(whole)] = {0};
+        assert_int_equal(disk_replace(disk, "journal", whole, cut), 0);
+        journal_free(open_told(s, &t, 0));
+        assert_string_equal(t.text, "S:zero one two three ");
+        assert_int_equal(disk_size(disk, "journal"), sizeof(whole));
+        assert_int_equal(disk_read(disk, "journal", 0, after, sizeof(after)), sizeof(after));
+        assert_memory_equal(after, whole, cut);
+        for (size_t i = cut; i < sizeof(after); i++)
+            assert_int_equal(after[i], 0);
+    }
+    disk_sim_free(s);
+}
+
 /* Breaks both copies of the record in sectors 2 n and 2 n + 1. */
 static void break_twins(struct disk_sim *s, uint64_t n)
 {
@@ -309,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_told_again_in_order),
+        cmocka_unit_test(a_last_copy_cut_short_is_filled_up),
         cmocka_unit_test(any_single_flipped_bit_is_harmless),
         cmocka_unit_test(a_record_broken_in_both_copies_is_a_fault_unless_it_is_the_last),
         cmocka_unit_test(another_key_is_told_apart_from_damage),
