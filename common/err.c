@@ -15,6 +15,15 @@ void err_write(struct err *e, const char *format, ...)
     va_end(args);
 }
 
+/* What does not fit is cut. */
+static size_t append(struct err *e, size_t at, const char *text)
+{
+    size_t n = strnlen(text, sizeof(e->text) - 1 - at);
+    memcpy(e->text + at, text, n);
+    e->text[at + n] = '\0';
+    return at + n;
+}
+
 void err_prefix(struct err *e, const char *format, ...)
 {
     if (!e)
@@ -26,5 +35,5 @@ void err_prefix(struct err *e, const char *format, ...)
     int used = vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof(e->text))
-        snprintf(e->text + used, sizeof(e->text) - (size_t)used, ": %s", inner);
+        append(e, append(e, (size_t)used, ": "), inner);
 }
