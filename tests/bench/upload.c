@@ -183,15 +183,26 @@ static void note(struct series *s, size_t run, uint64_t bytes, double seconds, d
     s->cpu[run] = cpu_s * 1e9 / (double)bytes;
 }
 
-static void print(const char *name, struct series *s, struct series *bare, size_t runs)
+/* Median of a / b, run by run: what slowed one run down did so to both. */
+static double ratio(const double *a, const double *b, size_t runs)
 {
-    double rate = stand_median(s->rate, runs);
-    double cpu = stand_median(s->cpu, runs);
-    printf("%-28s %5.0f MB/s, receiver's CPU %.2f s/GB", name, rate / 1e6, cpu);
-    if (bare)
-        printf("; the server has %.2f of this rate (goal 0.8) and %.2f of this CPU time",
-            stand_median(bare->rate, runs) / rate, stand_median(bare->cpu, runs) / cpu);
-    printf("\n");
+    double ratios[RUNS_MAX];
+    for (size_t i = 0; i < runs; i++)
+        ratios[i] = a[i] / b[i];
+    return stand_median(ratios, runs);
+}
+
+static void print_ratios(const struct series *round, const struct series *bare, size_t runs)
+{
+    printf("    the server has %.2f of this rate (goal 0.8) and needs %.2f of this CPU time\n",
+        ratio(round->rate, bare->rate, runs), ratio(round->cpu, bare->cpu, runs));
+}
+
+/* Sorts. */
+static void print(const char *name, struct series *s, size_t runs)
+{
+    printf("%s: %.0f MB/s, receiver's CPU %.2f s/GB\n", name, stand_median(s->rate, runs) / 1e6,
+        stand_median(s->cpu, runs));
 }
 
 static void measure(
@@ -211,9 +222,13 @@ static void measure(
         peak_mb[i] = f.peak_mb;
     }
     printf("%zu clients x %u words of 32 bits, medians of %zu:\n", clients, words, runs);
-    print("the server:", &round, NULL, runs);
-    print("bare OpenSSL, as many senders:", &many, &round, runs);
-    print("bare OpenSSL, one sender:", &one, &round, runs);
+    struct series sorted = many;
+    print("bare OpenSSL, as many senders", &sorted, runs);
+    print_ratios(&round, &many, runs);
+    sorted = one;
+    print("bare OpenSSL, one sender", &sorted, runs);
+    print_ratios(&round, &one, runs);
+    print("the server", &round, runs);
     printf("then %.0f ms to RESULT; peak of the server %.0f MB, the model being %.0f MB as sum and "
            "%.0f MB as weights\n",
         stand_median(publish_ms, runs), stand_median(peak_mb, runs), words * 4e-6,
