@@ -100,9 +100,11 @@ static int take_share(struct keystore *k, struct ledger_peer *p, const struct le
     if (span.end < share->start)
         return SEAL_E_BROKEN; /* something is missing in between */
     uint64_t skip = span.end - share->start;
+    if (span.end - span.start + share->len - skip > PADS_MAX)
+        return SEAL_E_BROKEN; /* no honest peer shares out so much */
     uint8_t *to = pads_append(p->pads, share->purpose, share->len - skip);
     if (!to)
-        return SEAL_E_BROKEN;
+        return -ENOMEM;
     return keystore_read_block(k, p, b, share->offset + skip, to, share->len - skip);
 }
 

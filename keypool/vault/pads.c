@@ -189,19 +189,20 @@ int pads_save(struct pads *p, struct disk *disk, struct seal *seal, const uint8_
     return disk_erase(disk, name);
 }
 
-/* The numbers of an opened file are those of something that pads_save wrote. */
-static bool plain_parse(struct pads *p, const uint8_t *plain, size_t len)
+/* The numbers of an opened file are those of something that pads_save wrote: else SEAL_E_BROKEN. */
+static int plain_parse(struct pads *p, const uint8_t *plain, size_t len)
 {
     uint64_t first = len >= HEAD ? get_u64le(plain + 16) : 0;
     uint64_t second = len >= HEAD ? get_u64le(plain + 32) : 0;
     if (len < HEAD || first > PADS_MAX || second > PADS_MAX || len != HEAD + first + second)
-        return false;
+        return SEAL_E_BROKEN;
     const uint8_t *at = plain + HEAD;
     for (size_t i = 0; i < 2; i++) {
         uint64_t n = get_u64le(plain + 16 + 16 * i);
         struct way *w = &p->ways[i];
-        if (way_reserve(w, n) < 0)
-            return false;
+        int r = way_reserve(w, n);
+        if (r < 0)
+            return r; /* no memory is no damage: the key is not given up for it */
         w->start = get_u64le(plain + 8 + 16 * i);
         w->end = w->start + n;
         if (n > 0)
@@ -210,7 +211,7 @@ static bool plain_parse(struct pads *p, const uint8_t *plain, size_t len)
         p->saved_start[i] = w->start;
     }
     p->generation = get_u64le(plain);
-    return true;
+    return 0;
 }
 
 /* Reads and opens one file into `plain`. */
@@ -252,7 +253,7 @@ int pads_load(struct pads *p, struct disk *disk, struct seal *seal, const uint8_
         return SEAL_E_BROKEN;
     bool takes_other = r2 == 0 && (r > 0 || get_u64le(other.data) > get_u64le(one.data));
     const struct secret *newest = takes_other ? &other : &one;
-    return plain_parse(p, newest->data, newest->len) ? 0 : SEAL_E_BROKEN;
+    return plain_parse(p, newest->data, newest->len);
 }
 
 int pads_erase(struct disk *disk, const uint8_t *mask_stream)

@@ -3,6 +3,7 @@
  * ends with -ENOMEM or goes on, and after the next start nothing is lost and nothing was used twice. */
 #include "tests/keypool/duet.h"
 
+#include "common/secret.h"
 #include "common/util.h"
 #include "proto/vault.h"
 
@@ -62,6 +63,17 @@ void *__wrap_realloc(void *p, size_t size)
 void *__wrap_reallocarray(void *p, size_t n, size_t size)
 {
     return must_fail() ? NULL : __real_reallocarray(p, n, size);
+}
+
+int __real_secret_init(struct secret *s, size_t len);
+int __wrap_secret_init(struct secret *s, size_t len);
+
+int __wrap_secret_init(struct secret *s, size_t len)
+{
+    if (!must_fail())
+        return __real_secret_init(s, len);
+    *s = (struct secret){0};
+    return -ENOMEM;
 }
 
 static void mend(struct duet *d)
