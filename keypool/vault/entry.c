@@ -174,7 +174,8 @@ static void wire_entry(struct wire *w, struct entry *e)
     case ENTRY_STARTED:
         return;
     }
-    w->error = ENTRY_E_MALFORMED; /* kind 0 */
+    if (!w->error)
+        w->error = ENTRY_E_MALFORMED; /* kind 0 */
 }
 
 int entry_encode(struct buf *to, const struct entry *e)

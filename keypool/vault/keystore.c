@@ -42,6 +42,7 @@ int keystore_commit(struct keystore *k, const struct entry *entries, size_t n)
         if (r == 0)
             r = entry_encode(&k->record, &entries[i]);
     }
+    assert(r <= 0); /* what is ours can be encoded */
     if (r < 0 || k->record.len == 0)
         return r;
     return journal_append(k->journal, k->record.data, k->record.len);

@@ -5,6 +5,7 @@
 
 #include "common/secret.h"
 #include "common/util.h"
+#include "keypool/vault/entry.h"
 #include "proto/vault.h"
 
 #include <errno.h>
@@ -137,9 +138,23 @@ static void any_allocation_may_fail(void **state)
     assert_true(n > 100);
 }
 
+/* A record that leaves out what found no memory would be a burn that nobody remembers. */
+static void an_entry_without_memory_is_no_shorter_record(void **state)
+{
+    const struct entry e = {.kind = ENTRY_STARTED};
+    struct buf to = {0};
+    fate.inside = true;
+    fate.left = 1;
+    int r = entry_encode(&to, &e);
+    fate.inside = false;
+    assert_int_equal(r, -ENOMEM);
+    buf_deinit(&to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_without_memory_is_no_shorter_record),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
