@@ -4,7 +4,6 @@
 #include "keypool/kme/kme_internal.h"
 #include "keypool/mdi/source_mdi.h"
 #include "keypool/qkd/key_file.h"
-#include "keypool/qkd/sim_level_rate.h"
 #include "keypool/qkd/source_file.h"
 #include "keypool/qkd/source_sim.h"
 #include "tests/sim/need.h"
@@ -25,15 +24,19 @@ static int sim_boot(struct node *n)
     static const char *const users[] = {"alice", "bob"};
     const struct sim_topology_config network = {
         .users = users, .n_users = 2, .fallback = &link_paper_at(3)->params};
-    const struct simulator_config config = {
-        .block_s = 0.5, .clock_hz = 1e8, .speedup = 1, .options = keyrate_paper_options()};
+    struct sim_node *s = (struct sim_node *)n;
+    struct simulator_config config = {.level = s->is_raw ? SIM_EVENT : SIM_RATE,
+        .block_s = s->is_raw ? 0.1 : 0.5,
+        .clock_hz = 1e8,
+        .speedup = s->is_raw ? 0.1 : 1,
+        .options = keyrate_paper_options()};
     uint8_t seed[RNG_SEED_BYTES];
     struct sim_topology *t;
     struct err e;
     rnd_bytes(&n->world->rnd, seed, sizeof(seed)); /* fresh at each start */
-    need_ok(sim_topology_new(&t, &network, 20000, &e));
-    struct sim_level *level = need(sim_level_rate_new(seed, &config.options));
-    ((struct sim_node *)n)->simulator = need(simulator_new(&config, t, level));
+    need_ok(sim_topology_new(&t, &network, s->is_raw ? 0 : 20000, &e));
+    sim_topology_link(t, 0)->attack = s->attack;
+    s->simulator = need(simulator_new(&config, t, need(simulator_level_new(&config, seed))));
     return 0;
 }
 
@@ -284,11 +287,26 @@ struct kme_node *kme_node_add_mdi(
     return k;
 }
 
-struct sim_node *sim_node_add(struct world *w)
+static struct sim_node *make_sim(void)
 {
     struct sim_node *s = need(calloc(1, sizeof(*s)));
     s->node = (struct node){.ops = &sim_ops, .site = "eve", .role = ROLE_QKDSIM};
     snprintf(s->node.name, sizeof(s->node.name), "qkdsim");
+    return s;
+}
+
+struct sim_node *sim_node_add_raw(struct world *w, const struct sim_attack *attack)
+{
+    struct sim_node *s = make_sim();
+    s->is_raw = true;
+    s->attack = *attack;
+    world_add(w, &s->node);
+    return s;
+}
+
+struct sim_node *sim_node_add(struct world *w)
+{
+    struct sim_node *s = make_sim();
     world_add(w, &s->node);
     return s;
 }

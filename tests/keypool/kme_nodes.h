@@ -4,6 +4,7 @@
 
 #include "keypool/kme/kme.h"
 #include "keypool/post/post_block.h"
+#include "keypool/qkd/sim_topology.h"
 #include "keypool/qkd/simulator.h"
 #include "tests/sim/disk_sim.h"
 #include "tests/sim/net.h"
@@ -14,6 +15,8 @@ struct kme_node;
 struct sim_node {
     struct node node;
     struct simulator *simulator; /* NULL while it is down */
+    bool is_raw;                 /* level event, else rate */
+    struct sim_attack attack;    /* raw: what is done to the link, from its next start on */
 };
 
 /* What becomes of a message that the other KME's source sent. */
@@ -37,6 +40,8 @@ struct kme_node {
 /* qfl-qkdsim for alice and bob: blocks of half a second, some 4.5 kB of key, 20 kB at once. A new seed at
  * each start. */
 struct sim_node *sim_node_add(struct world *w);
+/* The same with raw events of a tenth of a second, which give key with an eps of 1e-2. */
+struct sim_node *sim_node_add_raw(struct world *w, const struct sim_attack *attack);
 /* qfl-kme; with `disk` (taken) its source is the file that record_keys wrote there. */
 struct kme_node *kme_node_add(
     struct world *w, const char *site, const char *peer, struct disk_sim *disk);
