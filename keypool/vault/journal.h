@@ -33,7 +33,7 @@ enum journal_kind { JOURNAL_SNAPSHOT, JOURNAL_RECORD };
 typedef int (*journal_each)(
     void *arg, enum journal_kind kind, uint64_t seq, const uint8_t *payload, size_t len);
 
-/* Opens and replays. Without a file the journal is new: journal_seq is 0 and it must be compacted
+/* Opens and replays; what was read is durable then. Without a file the journal is new: journal_seq is 0 and it must be compacted
  * before the first append. `disk` is kept. 0, > 0 enum journal_condition or what `each` returned,
  * -errno; with a sentence. */
 int journal_open(struct journal **out, struct disk *disk, const uint8_t key[JOURNAL_KEY_BYTES],

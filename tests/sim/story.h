@@ -2,8 +2,10 @@
 /* One story: a federation in bad weather, then calm, then at rest; told by one seed.
  *
  *   1. rounds in the weather of the seed until so many have ended, or the time is up;
- *   2. calm: rounds must end with a sum within a bounded time and number of attempts (invariant 7);
- *   3. at rest: the server stops, everything settles, both ends of every stream agree (invariant 6).
+ *   2. calm: everybody comes back, and then rounds must end with a sum, all within a bounded time and
+ *      number of attempts (invariant 7);
+ *   3. at rest: the server stops, everything settles, nothing is reserved, both ends of every stream
+ *      agree (invariant 6).
  */
 #pragma once
 

@@ -164,7 +164,7 @@ static void barrier_removed(void **state)
     uint64_t without = skipped_of(&setting, 10);
     mutants_reset();
     print_message(
-        "# skipped %d of about 200 rounds with the barrier, %d without\n", (int)with, (int)without);
+        "# ten stories: %d rounds skipped with the barrier, %d without\n", (int)with, (int)without);
     assert_true(without > 2 * with);
 }
 
