@@ -100,7 +100,7 @@ static const struct config_field post_fields[] = {
         .type = CONFIG_U64,
         POST(window),
         .help = "frames in flight: more hide round trips and take more memory",
-        .fallback = "16",
+        .fallback = "64",
         .min = 1,
         .max = POST_WINDOW_MAX},
     {.key = "block_memory_mb",

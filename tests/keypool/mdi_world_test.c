@@ -211,6 +211,25 @@ static void burn_pads(struct mdi_scene *s, uint64_t left)
     }
 }
 
+/* As an operator does it, one end after the other, while all is running. */
+static void pair_again(struct mdi_scene *s)
+{
+    for (int i = 0; i < 2; i++) {
+        uint8_t key[VAULT_PAIRING_BYTES];
+        const struct vault_pairing p = {.peer = s->vault[i]->peer,
+            .mask_stream = {11},
+            .auth_low_high = {12},
+            .auth_high_low = {13},
+            .key = key};
+        struct err e = {{0}};
+        memset(key, 77, sizeof(key));
+        if (vault_pair(s->vault[i]->vault, &p, &e) != 0)
+            fail_msg("%s", e.text);
+        node_feed(&s->vault[i]->node, &(struct event){.kind = EVENT_TICK});
+        scene_run(s, 3000);
+    }
+}
+
 static void without_pads_no_block_is_begun(void **unused)
 {
     struct mdi_scene *s = begin(11);
@@ -234,6 +253,11 @@ static void without_pads_no_block_is_begun(void **unused)
     scene_run(s, 60000);
     assert_int_equal(eve_of(s)->begun, begun);
     assert_int_equal(s->kme[0]->kme->links[0].n_alarms, 0);
+    pair_again(s);
+    eve_of(s)->e_x = eve_of(s)->e_y = 0.01;
+    scene_run(s, 40000);
+    scene_assert_flows(s, 5000);
+    scene_assert_equal_at_rest(s);
     scene_free(s);
 }
 
