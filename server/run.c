@@ -45,6 +45,9 @@ int run_begin(struct aggregator *a)
     model_init(&a->model, steal(&weights), parameters);
     published_deinit(&a->published);
     attempt_free(steal(&a->aborted.attempt));
+    for (size_t site = 0; site < a->config.sites; site++)
+        if (site_session(a, site))
+            site_session(a, site)->round = 0; /* it was one of the last run */
     memset(a->previous, 0, sizeof(a->previous));
     a->round.number = 0;
     *run = (struct run){.is_active = true,

@@ -140,6 +140,26 @@ static void another_run_starts_from_the_first_model_with_other_attempts(void **s
     stage_deinit(&s);
 }
 
+/* Clients that stay connected have said in their HELLO how far they were in the last one. */
+static void another_run_begins_at_round_1_however_long_the_last_was(void **state)
+{
+    struct stage s;
+    stage_init(&s, 3);
+    s.config.rounds = 1;
+    stage_start(&s);
+    stage_connect_all(&s);
+    stage_kill(&s);
+    for (int i = ALICE; i <= CHARLIE; i++)
+        s.clients[i].round = 1;
+    stage_start(&s);
+    stage_to_result(&s);
+    stage_finish(&s);
+    stage_told(&s);
+    assert_string_equal(stage_ask(&s, "run-start", "{}"), "{}");
+    stage_expect(&s, "alice bob charlie <- OPEN 1\n");
+    stage_deinit(&s);
+}
+
 static void stop_gives_up_what_was_not_released(void **state)
 {
     struct stage s;
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_run_ends_after_its_rounds),
         cmocka_unit_test(skipped_rounds_count),
         cmocka_unit_test(another_run_starts_from_the_first_model_with_other_attempts),
+        cmocka_unit_test(another_run_begins_at_round_1_however_long_the_last_was),
         cmocka_unit_test(stop_gives_up_what_was_not_released),
         cmocka_unit_test(stop_finishes_what_was_released),
         cmocka_unit_test(drain_in_open_ends_at_once_and_the_round_opens_again),
