@@ -137,8 +137,10 @@ int client_attempt_on_abort(struct participant *p, const Fed__Abort *m, struct u
     uint64_t number = is_released ? p->round.outbox.label.attempt : p->round.attempt.number;
     if (p->round.phase < PHASE_CHECKING || number == 0 || m->attempt != number)
         return 0;
-    update_note(u, is_released ? NOTE_ALARM : NOTE_INFO, "attempt %llu was aborted%s: %.200s",
-        (ull)number, is_released ? " after its release" : "", m->reason);
+    /* An outbox found at start was perhaps never released. */
+    bool is_wrong = is_released && p->round.terms.held;
+    update_note(u, is_wrong ? NOTE_ALARM : NOTE_INFO, "attempt %llu was aborted%s: %.200s",
+        (ull)number, is_wrong ? " after its release" : "", m->reason);
     int r = is_released ? client_release_end(p, false) : 0;
     r = r == 0 ? client_attempt_drop(p, u) : r;
     if (r < 0)

@@ -641,6 +641,23 @@ static void after_a_restart_only_the_own_attempt_may_send_the_outbox(void **stat
     assert_int_equal(disk_size(disk_sim_disk(r->disk), OUTBOX_FILE), -2 /* ENOENT */);
 }
 
+/* It may never have been released: the client died after LOCKED, and the server went on without it. */
+static void an_abort_of_an_outbox_found_at_start_is_no_alarm(void **state)
+{
+    struct rig *r = *state;
+    rig_lock(r, 1, 7);
+    rig_crash(r);
+    rig_connect_vault(r);
+    rig_connect_server(r);
+    rig_forget(r);
+    rig_abort(r, 7);
+    rig_expect(r, "");
+    assert_int_equal(disk_size(disk_sim_disk(r->disk), OUTBOX_FILE), -2 /* ENOENT */);
+    rig_open(r, 1);
+    rig_expect(
+        r, "server: DECLINE 1 SPENT: an update for round 1 may have been released already\n");
+}
+
 static void a_restart_before_locked_is_lost_at_once(void **state)
 {
     struct rig *r = *state;
@@ -1108,6 +1125,7 @@ int main(void)
         STORY(a_commit_said_again_is_answered_again),
         STORY(an_upload_is_resumed_with_the_same_bytes),
         STORY(after_a_restart_only_the_own_attempt_may_send_the_outbox),
+        STORY(an_abort_of_an_outbox_found_at_start_is_no_alarm),
         STORY(a_restart_before_locked_is_lost_at_once),
         STORY(a_skipped_release_is_dead_for_good),
         STORY(a_released_update_is_refused_to_another_attempt),
