@@ -152,11 +152,6 @@ int client_outbox_erase(struct outbox *o, struct disk *disk)
     return 0;
 }
 
-bool client_outbox_holds(const struct outbox *o)
-{
-    return o->file.data != NULL;
-}
-
 const uint8_t *client_outbox_chunk(const struct outbox *o, uint32_t index, size_t *len)
 {
     assert(o->sealed);

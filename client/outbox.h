@@ -55,6 +55,5 @@ int client_outbox_load(struct outbox *o, struct disk *disk) must_check;
 /* Erases the file, then the memory. */
 int client_outbox_erase(struct outbox *o, struct disk *disk) must_check;
 
-bool client_outbox_holds(const struct outbox *o);
 /* Chunk `index` of a sealed vector, to be sent as it is. */
 const uint8_t *client_outbox_chunk(const struct outbox *o, uint32_t index, size_t *len);

@@ -39,25 +39,11 @@ int buf_append(struct buf *b, const void *data, size_t len)
     return 0;
 }
 
-int buf_append_u32le(struct buf *b, uint32_t v)
-{
-    uint8_t bytes[4];
-    put_u32le(bytes, v);
-    return buf_append(b, bytes, sizeof(bytes));
-}
-
 int buf_append_u64le(struct buf *b, uint64_t v)
 {
     uint8_t bytes[8];
     put_u64le(bytes, v);
     return buf_append(b, bytes, sizeof(bytes));
-}
-
-void buf_consume(struct buf *b, size_t n)
-{
-    assert(n <= b->len);
-    memmove(b->data, b->data + n, b->len - n);
-    b->len -= n;
 }
 
 struct blob *blob_new(size_t len)

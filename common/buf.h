@@ -15,10 +15,7 @@ struct buf {
 void buf_deinit(struct buf *b);
 int buf_reserve(struct buf *b, size_t more) must_check;
 int buf_append(struct buf *b, const void *data, size_t len) must_check;
-int buf_append_u32le(struct buf *b, uint32_t v) must_check;
 int buf_append_u64le(struct buf *b, uint64_t v) must_check;
-/* Drops the first `n` bytes (n <= len). */
-void buf_consume(struct buf *b, size_t n);
 
 /* Immutable bytes shared by several owners of one thread. */
 struct blob {

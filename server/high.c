@@ -88,11 +88,6 @@ void highs_deinit(struct highs *h)
     *h = (struct highs){0};
 }
 
-const struct high *highs_find(const struct highs *h, const uint8_t key[FED_STREAM_BYTES])
-{
-    return find(h, key);
-}
-
 uint64_t highs_get(const struct highs *h, const uint8_t key[FED_STREAM_BYTES])
 {
     const struct high *at = find(h, key);

@@ -39,8 +39,6 @@ void high_key(uint8_t key[FED_STREAM_BYTES], const char *low, const char *high,
 int highs_init(struct highs *h, const struct store_high *durable, size_t n, size_t max) must_check;
 void highs_deinit(struct highs *h);
 
-/* NULL if the stream is not known. */
-const struct high *highs_find(const struct highs *h, const uint8_t key[FED_STREAM_BYTES]);
 /* 0 for a stream that is not known. */
 uint64_t highs_get(const struct highs *h, const uint8_t key[FED_STREAM_BYTES]);
 

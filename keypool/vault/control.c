@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What qflctl asks of the key pool: status, keys, audit, adopt, pair, metrics. Amounts in bits. */
+/* What qflctl asks of the key pool: status, keys, audit, pair, metrics. Amounts in bits. */
 #include "common/util.h"
 #include "keypool/vault/condition.h"
 #include "keypool/vault/core.h"
@@ -224,9 +224,6 @@ static int answer(void *owner, const char *verb, const json_t *arguments, json_t
         return audit_json(v, arguments, result, e);
     else if (strcmp(verb, "pair") == 0)
         return pair(v, arguments, result, e);
-    else if (strcmp(verb, "adopt") == 0)
-        *result = json_pack(
-            "{s:b, s:s}", "adopted", 0, "reason", "the key pool runs: there is nothing to adopt");
     else
         return err_set(e, EX_USAGE, "the key pool knows no verb '%.40s'", verb);
     return *result ? 0 : -ENOMEM;

@@ -99,7 +99,6 @@ int ledger_apply(struct ledger *l, const struct entry *e) must_check;
 int ledger_snapshot(const struct ledger *l, struct buf *to) must_check;
 /* Appends the entries for what is not saved yet, and forgets that it is not. */
 int ledger_save(struct ledger *l, struct buf *to) must_check;
-bool ledger_is_unsaved(const struct ledger *l);
 
 /* ---- changes that need not be durable at once ---- */
 

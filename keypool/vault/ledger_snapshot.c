@@ -135,11 +135,6 @@ int ledger_snapshot(const struct ledger *l, struct buf *to)
 
 /* ---- what is not saved yet ------------------------------------------------------------------- */
 
-static bool is_stream_unsaved(const struct ledger_stream *s)
-{
-    return s->unsaved_used + s->unsaved_voided > 0 || s->unsaved_heard;
-}
-
 static int save_stream(struct ledger_stream *s, struct buf *to)
 {
     int r = 0;
@@ -171,16 +166,4 @@ int ledger_save(struct ledger *l, struct buf *to)
             p->unsaved_acked = false;
     }
     return r;
-}
-
-bool ledger_is_unsaved(const struct ledger *l)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        for (size_t k = 0; k < LEDGER_STREAMS; k++)
-            if (is_stream_unsaved(&l->peers[i]->streams[k]))
-                return true;
-        if (l->peers[i]->unsaved_acked)
-            return true;
-    }
-    return false;
 }

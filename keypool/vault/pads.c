@@ -255,15 +255,3 @@ int pads_load(struct pads *p, struct disk *disk, struct seal *seal, const uint8_
     const struct secret *newest = takes_other ? &other : &one;
     return plain_parse(p, newest->data, newest->len);
 }
-
-int pads_erase(struct disk *disk, const uint8_t *mask_stream)
-{
-    for (unsigned which = 0; which < 2; which++) {
-        char name[DISK_NAME_MAX];
-        name_of(mask_stream, which, name);
-        int r = disk_erase(disk, name);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}

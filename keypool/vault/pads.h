@@ -45,7 +45,6 @@ int pads_save(
 /* Reads the newest whole file. SEAL_E_BROKEN if there is none. */
 int pads_load(
     struct pads *p, struct disk *disk, struct seal *seal, const uint8_t *mask_stream) must_check;
-int pads_erase(struct disk *disk, const uint8_t *mask_stream) must_check;
 /* The mask stream in a file's name; false if it is no pads' file. */
 bool pads_parse_name(const char *name, uint8_t mask_stream[ENTRY_ID_BYTES]);
 /* The file holds bytes that are wanted no more. */

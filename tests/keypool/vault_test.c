@@ -713,9 +713,6 @@ static void the_operator_sees_the_pool(void **state)
     assert_int_equal(code, EX_USAGE);
     assert_null(duet_ask(d, ALICE, "pair", "", &code));
     assert_int_equal(code, EX_UNAVAILABLE);
-    json_t *adopted = duet_ask(d, ALICE, "adopt", "", &code);
-    assert_true(json_is_false(json_object_get(adopted, "adopted")));
-    json_decref(adopted);
     duet_link(d, false);
     status = duet_ask(d, ALICE, "status", "", &code);
     assert_string_equal(
