@@ -129,6 +129,11 @@ static void count_void(const struct kme *k, struct kme_link *l)
     l->not_before_ms = k->now_ms + KME_RETRY_MS;
 }
 
+static void note_void(const struct kme_link *l, struct update *u)
+{
+    update_note(u, NOTE_WARNING, "%s: a block is void: %s", l->peer, l->last_void.text);
+}
+
 static void describe(struct kme_link *l, const struct source_block *block)
 {
     if (block->seconds > 0 || block->len > l->block_bytes)
@@ -171,8 +176,10 @@ int kme_blocks_on_void(void *owner, const struct source_void *v, struct update *
     l->n_alarms += v->kind == SOURCE_VOID_ALARM;
     l->is_aborted = v->kind == SOURCE_VOID_ERRORS;
     l->aborted_qber = v->qber;
-    update_note(u, v->kind == SOURCE_VOID_ALARM ? NOTE_ALARM : NOTE_WARNING,
-        "%s: a block is void: %s", l->peer, v->reason);
+    if (v->kind == SOURCE_VOID_ALARM)
+        update_note(u, NOTE_ALARM, "%s: a block is void: %s", l->peer, v->reason);
+    else
+        note_void(l, u);
     return 0;
 }
 
@@ -238,8 +245,10 @@ int kme_blocks_ingested(struct kme *k, struct kme_link *l, const uint8_t *id, en
     part->state = code == VAULT_OK ? KME_PART_HELD : KME_PART_VOID;
     if (code == VAULT_FULL)
         l->room = 0; /* until it says otherwise */
-    if (code != VAULT_OK)
-        update_note(u, NOTE_WARNING, "%s: the key pool refuses a block: %s", l->peer, reason);
+    if (code != VAULT_OK) {
+        err_set(&l->last_void, 0, "the key pool refuses it: %s", reason);
+        note_void(l, u);
+    }
     return close_if_decided(k, l, block);
 }
 
@@ -251,8 +260,10 @@ int kme_blocks_decided(
     if (!part || part->state > KME_PART_HELD)
         return 0; /* of an earlier life */
     part->state = confirmed ? KME_PART_CONFIRMED : KME_PART_VOID;
-    if (!confirmed)
-        update_note(u, NOTE_WARNING, "%s: a block is void", l->peer);
+    if (!confirmed) {
+        err_set(&l->last_void, 0, "the two key pools do not hold the same");
+        note_void(l, u);
+    }
     return close_if_decided(k, l, block);
 }
 

@@ -108,13 +108,11 @@ int mdi_block_void_quietly(struct mdi_block *b, const char *reason, struct updat
     return r < 0 ? r : go_on(p, u);
 }
 
-static int feed(struct mdi_block *b, const struct post_event *event, struct update *u);
-
 int mdi_block_void(struct mdi_block *b, const char *reason, struct update *u)
 {
     const struct post_event abandon = {.kind = POST_EVENT_ABANDON, .text = reason};
     if (b->state == MDI_POSTING)
-        return feed(b, &abandon, u);
+        return mdi_block_feed(b, &abandon, u);
     int r = say_void(b, reason, u);
     return r < 0 ? r : mdi_block_void_quietly(b, reason, u);
 }
@@ -261,7 +259,7 @@ int mdi_block_job(struct source_mdi *s, struct job *job, struct update *u)
     free(j);
     b->job = 0;
     b->progress_ms = now_ms(b);
-    return feed(b, &event, u);
+    return mdi_block_feed(b, &event, u);
 }
 
 static int say_post(struct mdi_block *b, const struct blob *message, struct update *u)
@@ -277,88 +275,7 @@ static int give_random(struct mdi_block *b, size_t len, struct update *u)
     auto_free uint8_t *bytes = malloc(len ? len : 1);
     int r = bytes ? c->random(c->random_arg, bytes, len) : -ENOMEM;
     const struct post_event event = {.kind = POST_EVENT_RANDOM, .random = {bytes}};
-    return r < 0 ? r : feed(b, &event, u);
-}
-
-static int give_pad(
-    struct mdi_block *b, const uint8_t *data, uint64_t place, const char *text, struct update *u)
-{
-    const struct post_event event = {
-        .kind = POST_EVENT_PAD, .pad = {.data = data, .at = place, .text = text}};
-    return feed(b, &event, u);
-}
-
-/* ---- pads --------------------------------------------------------------------------------------- */
-
-int mdi_block_note_pad(struct mdi_block *b, uint64_t place, struct update *u)
-{
-    if (b->state != MDI_POSTING)
-        return mdi_block_void(b, "the other end draws pads out of turn", u);
-    if (b->n_theirs == MDI_PADS_MAX)
-        return mdi_block_void(b, "the other end draws too many pads", u);
-    struct mdi_pad *pad = &b->theirs[b->n_theirs++];
-    *pad = (struct mdi_pad){.place = place};
-    return mdi_peer_draw(b->peer, true, place, &pad->ticket, u);
-}
-
-/* The pad that the machine waits for, if it is decided what becomes of it. A place is given once. */
-static int give_theirs(struct mdi_block *b, struct update *u)
-{
-    for (size_t i = 0; i < b->n_theirs; i++) {
-        struct mdi_pad *pad = &b->theirs[i];
-        if (pad->place != b->wanted)
-            continue;
-        if (pad->ticket)
-            return 0; /* on its way */
-        b->wants_theirs = false;
-        const uint8_t *data = pad->is_here ? b->pads.data + i * POST_TAG_BYTES : NULL;
-        pad->is_here = false;
-        return give_pad(b, data, pad->place, *b->refusal ? b->refusal : "it was used before", u);
-    }
-    b->wants_theirs = false;
-    return give_pad(b, NULL, 0, "the other end names a place that it has not told before", u);
-}
-
-static int on_theirs(
-    struct mdi_block *b, size_t i, const struct source_pads *pads, struct update *u)
-{
-    b->theirs[i].ticket = 0;
-    b->theirs[i].is_here = pads->data && pads->len == POST_TAG_BYTES;
-    if (b->theirs[i].is_here)
-        memcpy(b->pads.data + i * POST_TAG_BYTES, pads->data, POST_TAG_BYTES);
-    else
-        snprintf(b->refusal, sizeof(b->refusal), "%s", pads->reason);
-    return b->wants_theirs ? give_theirs(b, u) : 0;
-}
-
-/* The other end must draw it before anything of a later draw can reach its vault: it is told first. */
-static int on_own(struct mdi_block *b, const struct source_pads *pads, struct update *u)
-{
-    b->ticket = 0;
-    if (!pads->data || pads->len != POST_TAG_BYTES)
-        return give_pad(b, NULL, 0, pads->reason, u);
-    const struct mdi_message m = {.kind = MDI_PAD, .block = b->id, .place = pads->start};
-    int r = mdi_peer_say(b->peer, &m, u);
-    b->peer->tags++;
-    return r < 0 ? r : give_pad(b, pads->data, pads->start, NULL, u);
-}
-
-bool mdi_block_wants(const struct mdi_block *b, uint64_t ticket)
-{
-    bool wants = b->ticket == ticket;
-    for (size_t i = 0; i < b->n_theirs; i++)
-        wants = wants || b->theirs[i].ticket == ticket;
-    return wants;
-}
-
-int mdi_block_drawn(struct mdi_block *b, const struct source_pads *pads, struct update *u)
-{
-    if (b->ticket == pads->ticket)
-        return on_own(b, pads, u);
-    for (size_t i = 0; i < b->n_theirs; i++)
-        if (b->theirs[i].ticket == pads->ticket)
-            return on_theirs(b, i, pads, u);
-    return 0;
+    return r < 0 ? r : mdi_block_feed(b, &event, u);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------ */
@@ -475,7 +392,7 @@ static int grant_wish(struct mdi_block *b, const struct post_want *want, struct 
     case POST_WANT_PAD_RECEIVE:
         b->wants_theirs = true;
         b->wanted = want->at;
-        return give_theirs(b, u);
+        return mdi_block_give_theirs(b, u);
     case POST_WANT_NONE:
         break;
     }
@@ -490,7 +407,7 @@ static int give_up(struct mdi_block *b, struct update *u)
     return r < 0 ? r : mdi_block_void_quietly(b, reason, u);
 }
 
-static int feed(struct mdi_block *b, const struct post_event *event, struct update *u)
+int mdi_block_feed(struct mdi_block *b, const struct post_event *event, struct update *u)
 {
     cleanup(post_update_deinit) struct post_update pu = {0};
     enum post_stage stage = post_block_stage(b->post);
@@ -524,7 +441,7 @@ static int begin_post(struct mdi_block *b, struct update *u)
     memcpy(id, b->id, sizeof(id));
     const struct post_event start = {.kind = POST_EVENT_START};
     size_t len = b->early_len;
-    r = feed(b, &start, u);
+    r = mdi_block_feed(b, &start, u);
     b = mdi_block_find(p, id); /* it may have ended at once */
     return r == 0 && early && b ? mdi_block_hear(b, early, len, u) : r;
 }
@@ -582,7 +499,7 @@ int mdi_block_hear(struct mdi_block *b, uint8_t *data, size_t len, struct update
         return keep_early(b, data, len, u);
     const struct post_event event = {.kind = POST_EVENT_MESSAGE, .message = {data, len}};
     b->progress_ms = now_ms(b);
-    return feed(b, &event, u);
+    return mdi_block_feed(b, &event, u);
 }
 
 /* ---- time --------------------------------------------------------------------------------------- */

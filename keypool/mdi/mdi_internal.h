@@ -138,6 +138,16 @@ bool mdi_peer_has_keys(const struct mdi_peer *p);
 /* A tag was made; after so many a fresh key is drawn, between two blocks. */
 int mdi_peer_renew_key(struct mdi_peer *p, struct update *u) must_check;
 
+/* ---- mdi_pads.c: the pads of a block ----------------------------------------------------------- */
+/* The other end has drawn a pad for it there. */
+int mdi_block_note_pad(struct mdi_block *b, uint64_t place, struct update *u) must_check;
+/* Gives the machine the pad that it waits for, once it is decided what becomes of it. */
+int mdi_block_give_theirs(struct mdi_block *b, struct update *u) must_check;
+/* True if the pads were for this block. */
+bool mdi_block_wants(const struct mdi_block *b, uint64_t ticket);
+int mdi_block_drawn(
+    struct mdi_block *b, const struct source_pads *pads, struct update *u) must_check;
+
 /* ---- mdi_block.c: one block ---------------------------------------------------------------------- */
 /* A block that the simulator has begun. It is void at once (0, *out NULL) if it cannot be taken. */
 int mdi_block_begin(struct mdi_peer *p, const uint8_t *id, const struct post_config *config,
@@ -148,13 +158,10 @@ int mdi_block_acquired(struct mdi_block *b, struct update *u) must_check;
 int mdi_block_void(struct mdi_block *b, const char *reason, struct update *u) must_check;
 /* The same when the other end has said it, or cannot be told any more; `from`: nobody is told. */
 int mdi_block_void_quietly(struct mdi_block *b, const char *reason, struct update *u) must_check;
+/* One event for the machine of a block in state POSTING, and all that it wants; it may have ended then. */
+int mdi_block_feed(
+    struct mdi_block *b, const struct post_event *event, struct update *u) must_check;
 int mdi_block_hear(struct mdi_block *b, uint8_t *data, size_t len, struct update *u) must_check;
-/* The other end has drawn a pad for it there. */
-int mdi_block_note_pad(struct mdi_block *b, uint64_t place, struct update *u) must_check;
-/* True if the pads were for this block. */
-bool mdi_block_wants(const struct mdi_block *b, uint64_t ticket);
-int mdi_block_drawn(
-    struct mdi_block *b, const struct source_pads *pads, struct update *u) must_check;
 /* A job has come back: SOURCE_E_NOT_MINE if it is not of this source. */
 int mdi_block_job(struct source_mdi *s, struct job *job, struct update *u) must_check;
 int mdi_block_tick(struct mdi_block *b, struct update *u) must_check;
