@@ -11,8 +11,13 @@ cd "$(dirname "$0")/.." || exit
 . deploy/packages.sh
 
 fast=false all=false
-[ "${1:-}" = --fast ] && fast=true
-[ "${1:-}" = --all ] && all=true
+case ${1:-} in
+--fast) fast=true ;;
+--all) all=true ;;
+'') ;;
+*) sed -n '3,7s/^# \{0,1\}//p' "$0" && [ "$1" = --help ] && exit
+    exit 64 ;;
+esac
 
 passed=0 failed=0 skipped=0
 started=$SECONDS

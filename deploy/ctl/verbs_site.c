@@ -87,6 +87,7 @@ static int make_pairing(const char *sites[2], struct secret *text, struct err *e
 
 static int pair(int argc, char **argv, struct err *e)
 {
+    secret_harden_process();
     struct site_arguments a = {0};
     const struct option_spec specs[] = {{.name = "out", .values = a.outs, .n_values = &a.n_outs},
         {.name = "json", .is_flag = true, .flag = &a.json}, {0}};
@@ -174,6 +175,7 @@ static int fill_key_file(
 
 static int keyfile(int argc, char **argv, struct err *e)
 {
+    secret_harden_process();
     struct site_arguments a = {.blocks = "16", .block_bytes = "1048576"};
     const struct option_spec specs[] = {{.name = "out", .values = a.outs, .n_values = &a.n_outs},
         {.name = "name", .value = &a.name}, {.name = "blocks", .value = &a.blocks},
