@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# chain.sh BUILD-DIR train|kill: key from raw events, post-processed by the sites' KMEs, real processes.
+# chain.sh BUILD-DIR train|without|kill: key from raw events, post-processed by the sites' KMEs, real processes.
 #
 # train: four sites, 10 s blocks, the first of each link at full speed; the two ends agree on what they
-# publish; an intercept of 20 % aborts a link and no other, and it comes back. kill: three sites that
+# publish; an intercept of 20 % aborts a link and no other, and it comes back. without: the same intercept
+# from the start: training goes on without one of its two sites, and with all when it is over. kill: three sites that
 # post-process all the time; a KME, a key pool and the simulator die again and again in the middle of it.
 . "$(dirname "$0")/lib.sh"
 story=$2
@@ -98,6 +99,45 @@ train() {
     echo "five rounds on the chain; ABORTED at 20 %, and back"
 }
 
+# ---- without ----------------------------------------------------------------------------------------
+
+rounds_with() { # PARTICIPANTS: summed rounds with so many, and their T
+    "$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" --json |
+        jq -c --argjson k "$1" '[.[] | select(.outcome == "summed" and .participants == $k) | .T]'
+}
+
+went_on_with() { # PARTICIPANTS T
+    rounds_with "$1" | jq -e --argjson t "$2" 'length >= 5 and all(.[]; . == $t)'
+}
+
+all_connected() {
+    federation_status | jq -e 'all(.clients[]; .connected) and (.clients | length) == 4'
+}
+
+# Eve sits on alice-bob from the start: three sites train without one of the two, then all four.
+without() {
+    local site
+    e2e_configure without 100000
+    federation_spawn qkdsim "$(federation_program qkdsim)" "$FED_DIR/qkdsim/qkdsim.yaml"
+    wait_for 10 "$QFLCTL" qkd set --control "$FED_DIR/qkdsim/ctl.sock" --link alice-bob --intercept 0.2 ||
+        fail "the simulator does not answer"
+    federation_spawn server "$(federation_program server)" "$FED_DIR/server/server.yaml"
+    for site in "${FED_SITES[@]}"; do federation_start_site "$site"; done
+    wait_for 60 is_state alice bob ABORTED || fail "alice-bob: $(link_of alice bob)"
+    wait_for 30 all_connected || fail "not all clients are there"
+    wait_for 60 is_state charlie david UP || fail "charlie-david: $(link_of charlie david)"
+    e2e_run_start
+    wait_for 60 went_on_with 3 1 || fail "no rounds with three: $("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" | tail -n 5)"
+    [ "$(rounds_with 4)" = '[]' ] || fail "rounds with four although alice and bob have no key"
+    "$QFLCTL" qkd set --control "$FED_DIR/qkdsim/ctl.sock" --link alice-bob --intercept 0 >/dev/null
+    wait_for 90 went_on_with 4 2 || fail "no rounds with four: $("$QFLCTL" rounds --control "$FED_DIR/server/ctl.sock" | tail -n 5)"
+    "$QFLCTL" run stop --control "$FED_DIR/server/ctl.sock" >/dev/null
+    wait_for 30 e2e_ended || fail "the run does not stop"
+    e2e_check_no_reuse
+    e2e_check_sums
+    echo "$(rounds_with 3 | jq length) rounds with three sites, T = 1; $(rounds_with 4 | jq length) with four, T = 2"
+}
+
 # ---- kill -----------------------------------------------------------------------------------------
 
 blocks() { # SITE: of all its links since its KME was started
@@ -157,6 +197,7 @@ e2e_check_audit() { # pads too are used once
 
 case $story in
 train) train ;;
+without) without ;;
 kill) kills ;;
 *) fail "no story $story" ;;
 esac
