@@ -23,11 +23,17 @@ void link_row_print(FILE *to, const char *name, const json_t *link)
     fputc('\n', to);
 }
 
-json_t *link_row_ask(const char *socket)
+json_t *link_row_ask(const char *socket, const char *site)
 {
     struct err ignored;
-    json_t *links = NULL;
-    return reach(socket, "links", NULL, &links, &ignored) == 0 ? links : NULL;
+    json_t *status = NULL;
+    if (reach(socket, "status", NULL, &status, &ignored) != 0)
+        return NULL;
+    json_t *links = strcmp(reach_text(status, "site"), site) == 0
+                        ? json_incref(json_object_get(status, "links"))
+                        : NULL;
+    json_decref(status);
+    return links;
 }
 
 const json_t *link_row_find(const json_t *links, const char *peer)

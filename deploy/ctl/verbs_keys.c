@@ -46,7 +46,7 @@ static void print_keys(const json_t *keys)
 /* What the site's KME knows of the link goes with the peer; without a KME there is nothing to add. */
 static void add_links(const json_t *keys, const char *kme)
 {
-    json_t *links = link_row_ask(kme);
+    json_t *links = link_row_ask(kme, reach_text(keys, "site"));
     size_t i;
     json_t *peer;
     json_array_foreach(json_object_get(keys, "peers"), i, peer)
