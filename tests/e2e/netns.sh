@@ -67,6 +67,7 @@ scp() { # -rp FILE... root@ADDRESS:/etc/qfl/
 start() { # MACHINE PROGRAM
     become "$1" "$2" >>"$FED_DIR/$1-$2.log" 2>&1 &
     echo $! >"$FED_DIR/$1-$2.pid"
+    disown
 }
 
 remove_machines() {
@@ -158,6 +159,7 @@ done
 become aggregator qflctl evaluate --task entanglement --follow /var/lib/qfl/server/checkpoints \
     >"$FED_DIR/evaluate.log" 2>&1 &
 echo $! >"$FED_DIR/evaluate.pid"
+disown
 
 summed() {
     status | jq -e ".rounds_summed >= $1"
