@@ -2,6 +2,7 @@
 /* What qflctl may ask and order: the verbs status, approve, drain, metrics. */
 #include "client/core.h"
 
+#include "common/hex.h"
 #include "common/util.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ static bool find_run(
     const struct participant *p, const json_t *arguments, uint8_t run[FED_RUN_BYTES])
 {
     const char *text = json_string_value(json_object_get(arguments, "run"));
-    bool found = text && client_status_unhex(run, text, FED_RUN_BYTES);
+    bool found = text && hex_decode(run, FED_RUN_BYTES, text, strlen(text));
     if (!text && p->round.waiting.held) {
         memcpy(run, p->round.waiting.run, FED_RUN_BYTES);
         found = true;
@@ -38,7 +39,7 @@ static int approve(struct participant *p, const json_t *arguments, struct update
     int r = client_state_save(&p->state, p->disk);
     if (r < 0)
         return r;
-    client_status_hex(text, run, FED_RUN_BYTES);
+    hex_encode(text, run, FED_RUN_BYTES);
     update_note(u, NOTE_INFO, "the operator has approved run %s", text);
     return client_round_retry_waiting(p, u);
 }

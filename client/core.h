@@ -183,10 +183,6 @@ int client_admin_answer(void *owner, const char *verb, const json_t *arguments, 
 /* For people and programs; new references, or NULL if there is no memory. */
 json_t *client_status_json(const struct participant *p) must_check;
 json_t *client_metrics_json(const struct participant *p) must_check;
-/* Lower-case hexadecimal digits, 2 len + 1 bytes. */
-void client_status_hex(char *out, const uint8_t *bytes, size_t len);
-/* The same back; false if it is not that. */
-bool client_status_unhex(uint8_t *out, const char *text, size_t len);
 
 /* ---- round.c -------------------------------------------------------------------------------- */
 const char *client_phase_name(enum phase phase);

@@ -2,6 +2,7 @@
 /* A round until READY: its terms, the model, the training. */
 #include "client/core.h"
 
+#include "common/hex.h"
 #include "common/util.h"
 
 #include <assert.h>
@@ -296,7 +297,7 @@ static int await_approval(struct participant *p, struct terms *terms, struct upd
 {
     struct err e;
     char run[2 * FED_RUN_BYTES + 1];
-    client_status_hex(run, terms->run, FED_RUN_BYTES);
+    hex_encode(run, terms->run, FED_RUN_BYTES);
     err_set(
         &e, 0, "run %s waits for the operator of site %s (qflctl approve)", run, p->config.site);
     terms_deinit(&p->round.waiting);

@@ -2,42 +2,13 @@
 /* What qflctl is told: status and metrics, as JSON. Amounts of key in bits. */
 #include "client/core.h"
 
+#include "common/hex.h"
 #include "common/util.h"
-
-void client_status_hex(char *out, const uint8_t *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool client_status_unhex(uint8_t *out, const char *text, size_t len)
-{
-    if (strlen(text) != 2 * len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
 
 static json_t *hex(const uint8_t *bytes, size_t len)
 {
     char text[2 * SHA256_BYTES + 1];
-    client_status_hex(text, bytes, len);
+    hex_encode(text, bytes, len);
     return json_string(text);
 }
 

@@ -2,6 +2,7 @@
 /* What operators see (server/core.h), as JSON. Names of members are a contract with qflctl. */
 #include "server/core.h"
 
+#include "common/hex.h"
 #include "common/util.h"
 
 #include <jansson.h>
@@ -10,11 +11,8 @@
 static json_t *hex(const uint8_t *bytes, size_t len)
 {
     char text[2 * SHA256_BYTES + 1];
-    for (size_t i = 0; i < len; i++) {
-        text[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        text[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    return json_stringn(text, 2 * len);
+    hex_encode(text, bytes, len);
+    return json_string(text);
 }
 
 static const char *describe_phase(const struct aggregator *a)

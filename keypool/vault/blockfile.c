@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keypool/vault/blockfile.h"
 
+#include "common/hex.h"
 #include "common/secret.h"
 #include "common/util.h"
-#include "keypool/vault/hex.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What qflctl asks of the key pool: status, keys, audit, pair, metrics. Amounts in bits. */
+#include "common/hex.h"
 #include "common/util.h"
 #include "keypool/vault/condition.h"
 #include "keypool/vault/core.h"
-#include "keypool/vault/hex.h"
 #include "proto/ctl_responder.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keypool/vault/pads.h"
 
+#include "common/hex.h"
 #include "common/secret.h"
 #include "common/util.h"
-#include "keypool/vault/hex.h"
 
 #include <assert.h>
 #include <errno.h>

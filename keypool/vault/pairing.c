@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keypool/vault/pairing.h"
 
+#include "common/hex.h"
 #include "common/util.h"
-#include "keypool/vault/hex.h"
 
 #include <errno.h>
 #include <stdio.h>

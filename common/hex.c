@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keypool/vault/hex.h"
+#include "common/hex.h"
 
 void hex_encode(char *out, const uint8_t *data, size_t len)
 {
