@@ -48,7 +48,7 @@ struct post_config {
     double gain_spread_max; /* the largest gain may exceed the smallest by this part of it, and by
                                five standard deviations */
     double e_y_max;         /* observed */
-    double e_x_expected;    /* LOW: that of the block before; 0: none, E_y is taken */
+    double e_x_expected;    /* LOW: that of the block before; 0: none, E_y is taken or 1 % */
     double e_y_before;      /* LOW: and its E_y, or 0: what E_y has grown since, E_x has too */
     uint32_t frame_bits;    /* of Cascade, about */
     uint32_t window;        /* frames in flight */

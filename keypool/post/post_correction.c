@@ -9,6 +9,7 @@
 #define RATE_UNIT    1e9
 #define RATE_MAX_PPB 490000000u
 #define RATE_MIN     0.001 /* few errors were seen: not none expected */
+#define RATE_UNKNOWN 0.01 /* before a first block: too low a guess costs more than too high a one */
 
 /* ---- error correction --------------------------------------------------------------------------- */
 
@@ -26,7 +27,8 @@ static uint32_t expected_ppb(const struct post_block *b)
 {
     const struct post_config *c = &b->config;
     double grown = c->e_y_before > 0 ? fmax(0, b->result.rate.e_y - c->e_y_before) : 0;
-    double rate = c->e_x_expected > 0 ? c->e_x_expected + grown : b->result.rate.e_y;
+    double rate =
+        c->e_x_expected > 0 ? c->e_x_expected + grown : fmax(b->result.rate.e_y, RATE_UNKNOWN);
     return (uint32_t)fmin(fmax(rate, RATE_MIN) * RATE_UNIT, RATE_MAX_PPB);
 }
 
