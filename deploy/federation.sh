@@ -20,10 +20,12 @@ federation_site_name() { # INDEX
     if [ "$1" -lt ${#FED_NAMES[@]} ]; then echo "${FED_NAMES[$1]}"; else printf 'site%02d\n' "$1"; fi
 }
 
-# The first network 127.N.0.0/24 from 88 on in which nobody listens: another demo may be running.
+# A network 127.N.0.0/24 in which nobody listens, N from 88 to 247: others may be running, and those that
+# begin in the same moment, with another process number, look elsewhere first.
 federation_free_net() {
-    local net
-    for ((net = 88; net < 250; net++)); do
+    local net i
+    for ((i = 0; i < 160; i++)); do
+        net=$((88 + ($$ + i) % 160))
         grep -q "^ *[0-9]*: ..00$(printf %02X "$net")7F:" /proc/net/tcp || break
     done
     echo "$net"

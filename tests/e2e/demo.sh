@@ -6,8 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 QFL_BUILD=$(realpath "$1")
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/qfl-e2e.XXXXXX")
-FED_NET=$((100 + $$ % 100))
-export QFL_BUILD TMPDIR FED_NET
+export QFL_BUILD TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 
 fail() {

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 E2E_BUILD=$(realpath "$1")
 E2E_DIR=$(mktemp -d "${TMPDIR:-/tmp}/qfl-e2e.XXXXXX")
 # A network of its own, so that tests may run side by side.
-FED_NET=$((100 + $$ % 100))
+FED_NET=$(federation_free_net)
 
 e2e_cleanup() {
     local status=$?
