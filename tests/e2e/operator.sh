@@ -31,12 +31,12 @@ done
 # A first run and a second one, each evaluated from its first round on.
 e2e_run_start
 wait_for 60 e2e_ended || fail "the first run did not end"
-wait_for 30 evaluated 3 || fail "the first run was not evaluated"
+wait_for 120 evaluated 3 || fail "the first run was not evaluated"
 first=$(federation_status | jq -r .run)
 e2e_run_start
 wait_for 60 e2e_ended || fail "the second run did not end"
 [ "$(federation_status | jq -r .run)" != "$first" ] || fail "the second run has the first one's name"
-wait_for 30 evaluated 3 || fail "the second run was not evaluated"
+wait_for 120 evaluated 3 || fail "the second run was not evaluated"
 says '3 rounds summed, 0 skipped   model .*-00000003.qflm' server/ctl.sock
 
 # The model that the run ended with, by itself; a model of another task is refused.
